@@ -1,0 +1,197 @@
+// Tiles of sums of rows: y = (or +=) c0 * b0 + c1 * b1 + ..., for 1 to 4 consecutive rows of b, y stored once.
+
+import { FLOAT, VECTOR, load, madd, rowEnd, store, wholeEnd } from "./lanes";
+
+// @ts-ignore: decorator
+@inline
+function first(c: v128, b: usize, y: usize, add: bool, wide: bool, offset: usize): v128 {
+  if (add) return madd(c, load(b, wide, offset), load(y, wide, offset));
+  return f32x4.mul(c, load(b, wide, offset));
+}
+
+// @ts-ignore: decorator
+@inline
+function put1(c: v128, b: usize, y: usize, add: bool, wide: bool, offset: usize): void {
+  store(y, first(c, b, y, add, wide, offset), wide, offset);
+}
+
+// @ts-ignore: decorator
+@inline
+function expand1(c: v128, b: usize, y: usize, n: i32, add: bool): void {
+  const c0 = f32x4.splat(f32x4.extract_lane(c, 0));
+  const unrolled = wholeEnd(y, n, 4), whole = wholeEnd(y, n, 1), end = rowEnd(y, n);
+  if (y < unrolled) do {
+    put1(c0, b, y, add, true, 0);
+    put1(c0, b, y, add, true, 16);
+    put1(c0, b, y, add, true, 32);
+    put1(c0, b, y, add, true, 48);
+    b += 4 * VECTOR;
+    y += 4 * VECTOR;
+  } while (y < unrolled);
+  if (y < whole) do {
+    put1(c0, b, y, add, true, 0);
+    b += VECTOR;
+    y += VECTOR;
+  } while (y < whole);
+  if (y < end) do {
+    put1(c0, b, y, add, false, 0);
+    b += FLOAT;
+    y += FLOAT;
+  } while (y < end);
+}
+
+// @ts-ignore: decorator
+@inline
+function put2(c0: v128, c1: v128, b0: usize, b1: usize, y: usize, add: bool, wide: bool, offset: usize): void {
+  store(y, madd(c1, load(b1, wide, offset), first(c0, b0, y, add, wide, offset)), wide, offset);
+}
+
+// @ts-ignore: decorator
+@inline
+function expand2(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
+  const c0 = f32x4.splat(f32x4.extract_lane(c, 0)), c1 = f32x4.splat(f32x4.extract_lane(c, 1));
+  const unrolled = wholeEnd(y, n, 4), whole = wholeEnd(y, n, 1), end = rowEnd(y, n);
+  let b1 = rowEnd(b0, n);
+  if (y < unrolled) do {
+    put2(c0, c1, b0, b1, y, add, true, 0);
+    put2(c0, c1, b0, b1, y, add, true, 16);
+    put2(c0, c1, b0, b1, y, add, true, 32);
+    put2(c0, c1, b0, b1, y, add, true, 48);
+    b0 += 4 * VECTOR;
+    b1 += 4 * VECTOR;
+    y += 4 * VECTOR;
+  } while (y < unrolled);
+  if (y < whole) do {
+    put2(c0, c1, b0, b1, y, add, true, 0);
+    b0 += VECTOR;
+    b1 += VECTOR;
+    y += VECTOR;
+  } while (y < whole);
+  if (y < end) do {
+    put2(c0, c1, b0, b1, y, add, false, 0);
+    b0 += FLOAT;
+    b1 += FLOAT;
+    y += FLOAT;
+  } while (y < end);
+}
+
+// @ts-ignore: decorator
+@inline
+function put3(c0: v128, c1: v128, c2: v128, b0: usize, b1: usize, b2: usize, y: usize, add: bool, wide: bool): void {
+  const two = madd(c1, load(b1, wide), first(c0, b0, y, add, wide, 0));
+  store(y, madd(c2, load(b2, wide), two), wide);
+}
+
+// @ts-ignore: decorator
+@inline
+function expand3(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
+  const c0 = f32x4.splat(f32x4.extract_lane(c, 0)), c1 = f32x4.splat(f32x4.extract_lane(c, 1));
+  const c2 = f32x4.splat(f32x4.extract_lane(c, 2));
+  const whole = wholeEnd(y, n, 1), end = rowEnd(y, n);
+  let b1 = rowEnd(b0, n), b2 = rowEnd(b1, n);
+  if (y < whole) do {
+    put3(c0, c1, c2, b0, b1, b2, y, add, true);
+    b0 += VECTOR;
+    b1 += VECTOR;
+    b2 += VECTOR;
+    y += VECTOR;
+  } while (y < whole);
+  if (y < end) do {
+    put3(c0, c1, c2, b0, b1, b2, y, add, false);
+    b0 += FLOAT;
+    b1 += FLOAT;
+    b2 += FLOAT;
+    y += FLOAT;
+  } while (y < end);
+}
+
+// @ts-ignore: decorator
+@inline
+function put4(
+  c0: v128, c1: v128, c2: v128, c3: v128, b0: usize, b1: usize, b2: usize, b3: usize,
+  y: usize, add: bool, wide: bool, offset: usize,
+): void {
+  const two = madd(c1, load(b1, wide, offset), first(c0, b0, y, add, wide, offset));
+  store(y, madd(c3, load(b3, wide, offset), madd(c2, load(b2, wide, offset), two)), wide, offset);
+}
+
+// @ts-ignore: decorator
+@inline
+function expand4(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
+  const c0 = f32x4.splat(f32x4.extract_lane(c, 0)), c1 = f32x4.splat(f32x4.extract_lane(c, 1));
+  const c2 = f32x4.splat(f32x4.extract_lane(c, 2)), c3 = f32x4.splat(f32x4.extract_lane(c, 3));
+  const unrolled = wholeEnd(y, n, 2), whole = wholeEnd(y, n, 1), end = rowEnd(y, n);
+  let b1 = rowEnd(b0, n), b2 = rowEnd(b1, n), b3 = rowEnd(b2, n);
+  if (y < unrolled) do {
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 0);
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 16);
+    b0 += 2 * VECTOR;
+    b1 += 2 * VECTOR;
+    b2 += 2 * VECTOR;
+    b3 += 2 * VECTOR;
+    y += 2 * VECTOR;
+  } while (y < unrolled);
+  if (y < whole) {
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 0);
+    b0 += VECTOR;
+    b1 += VECTOR;
+    b2 += VECTOR;
+    b3 += VECTOR;
+    y += VECTOR;
+  }
+  if (y < end) do {
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, false, 0);
+    b0 += FLOAT;
+    b1 += FLOAT;
+    b2 += FLOAT;
+    b3 += FLOAT;
+    y += FLOAT;
+  } while (y < end);
+}
+
+function add1(c: v128, b: usize, y: usize, n: i32): void { expand1(c, b, y, n, true); }
+function add2(c: v128, b: usize, y: usize, n: i32): void { expand2(c, b, y, n, true); }
+function add3(c: v128, b: usize, y: usize, n: i32): void { expand3(c, b, y, n, true); }
+function add4(c: v128, b: usize, y: usize, n: i32): void { expand4(c, b, y, n, true); }
+function set1(c: v128, b: usize, y: usize, n: i32): void { expand1(c, b, y, n, false); }
+function set2(c: v128, b: usize, y: usize, n: i32): void { expand2(c, b, y, n, false); }
+function set3(c: v128, b: usize, y: usize, n: i32): void { expand3(c, b, y, n, false); }
+function set4(c: v128, b: usize, y: usize, n: i32): void { expand4(c, b, y, n, false); }
+
+/** What row j of B is multiplied by; the bias is the row after the last, taken as it is. */
+// @ts-ignore: decorator
+@inline
+function coefficient(u: usize, stride: usize, j: i32, rank: i32, scaling: f32): f32 {
+  return j < rank ? scaling * f32.load(u + <usize>j * stride) : 1;
+}
+
+/**
+ * y = (or +=) scaling * u B + bias, with u[j] at u + j * stride.
+ * The rows of B and the bias that follows them go in tiles of 4, then what is left.
+ */
+export function expand(
+  b: usize, u: usize, stride: usize, y: usize, rank: i32, n: i32, bias: i32, scaling: f32, add: bool,
+): void {
+  const rows = rank + bias;
+  let j = 0;
+  while (j < rows) {
+    let c = f32x4.splat(coefficient(u, stride, j, rank, scaling));
+    if (j + 1 < rows) c = f32x4.replace_lane(c, 1, coefficient(u, stride, j + 1, rank, scaling));
+    if (j + 2 < rows) c = f32x4.replace_lane(c, 2, coefficient(u, stride, j + 2, rank, scaling));
+    if (j + 3 < rows) {
+      c = f32x4.replace_lane(c, 3, coefficient(u, stride, j + 3, rank, scaling));
+      if (add) add4(c, b, y, n);
+      else set4(c, b, y, n);
+    } else if (j + 2 < rows) {
+      if (add) add3(c, b, y, n);
+      else set3(c, b, y, n);
+    } else if (j + 1 < rows) {
+      if (add) add2(c, b, y, n);
+      else set2(c, b, y, n);
+    } else if (add) add1(c, b, y, n);
+    else set1(c, b, y, n);
+    add = true;
+    b += <usize>n << 4;
+    j += 4;
+  }
+}

@@ -1,0 +1,116 @@
+// The kernels over plain vectors: `VectorKernels` of the contract.
+
+import { project as projectRows } from "./dot";
+import { expand } from "./expand";
+import { FLOAT, VECTOR, load, madd, rowEnd, sums, wholeEnd, zero } from "./lanes";
+import { rowEwc, rowPlain, trackRow } from "./update";
+
+export function project(a: usize, x: usize, u: usize, rows: i32, n: i32): void {
+  projectRows(a, x, u, rows, n);
+}
+
+export function expandAdd(c: usize, b: usize, y: usize, rows: i32, n: i32): void {
+  expand(b, c, FLOAT, y, rows, n, 0, 1, true);
+}
+
+export function merge(
+  y: usize, rows: i32, cols: i32, coef: usize, coefStride: i32, basis: usize, rank: i32, scaling: f64,
+): void {
+  for (let i = 0; i < rows; i++) {
+    expand(basis, coef, <usize>coefStride << 2, y, rank, cols, 0, <f32>scaling, true);
+    coef += FLOAT;
+    y = rowEnd(y, cols);
+  }
+}
+
+export function apply(w: usize, g: usize, n: i32, rate: f64): void {
+  rowPlain(w, g, n, <f32>rate);
+}
+
+export function applyEwc(w: usize, g: usize, fisher: usize, anchor: usize, n: i32, rate: f64, penalty: f64): void {
+  rowEwc(w, g, n, <f32>rate, fisher, anchor, <f32>penalty);
+}
+
+export function updateFisher(fisher: usize, g: usize, n: i32, decay: f64): void {
+  trackRow(fisher, g, n, <f32>Math.sqrt(1 - decay), <f32>decay);
+}
+
+export function sumSquares(x: usize, n: i32): f64 {
+  let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
+  const unrolled = wholeEnd(x, n, 4), whole = wholeEnd(x, n, 1), end = rowEnd(x, n);
+  if (x < unrolled) do {
+    let v = v128.load(x);
+    s0 = madd(v, v, s0);
+    v = v128.load(x, 16);
+    s1 = madd(v, v, s1);
+    v = v128.load(x, 32);
+    s2 = madd(v, v, s2);
+    v = v128.load(x, 48);
+    s3 = madd(v, v, s3);
+    x += 4 * VECTOR;
+  } while (x < unrolled);
+  if (x < whole) do {
+    const v = v128.load(x);
+    s0 = madd(v, v, s0);
+    x += VECTOR;
+  } while (x < whole);
+  if (x < end) do {
+    const v = load(x, false);
+    s1 = madd(v, v, s1);
+    x += FLOAT;
+  } while (x < end);
+  return f32x4.extract_lane(sums(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)), zero(), zero(), zero()), 0);
+}
+
+/** As integers without their sign bits, finite < Infinity < NaN. */
+export function maxAbs(x: usize, n: i32): f32 {
+  const magnitude = i32x4.splat(0x7fffffff);
+  let m0 = zero(), m1 = zero();
+  const unrolled = wholeEnd(x, n, 2), end = rowEnd(x, n);
+  if (x < unrolled) do {
+    m0 = i32x4.max_s(m0, v128.and(v128.load(x), magnitude));
+    m1 = i32x4.max_s(m1, v128.and(v128.load(x, 16), magnitude));
+    x += 2 * VECTOR;
+  } while (x < unrolled);
+  if (x < end) do {
+    m0 = i32x4.max_s(m0, v128.and(load(x, false), magnitude));
+    x += FLOAT;
+  } while (x < end);
+  m0 = i32x4.max_s(m0, m1);
+  m0 = i32x4.max_s(m0, v128.shuffle<i32>(m0, m0, 2, 3, 0, 1));
+  m0 = i32x4.max_s(m0, v128.shuffle<i32>(m0, m0, 1, 0, 3, 2));
+  return f32x4.extract_lane(m0, 0);
+}
+
+/** One bijection of the hash for every word of the data: any change of one element changes the result. */
+// @ts-ignore: decorator
+@inline
+function mix(hash: v128, bits: v128): v128 {
+  const product = i32x4.mul(v128.xor(hash, bits), i32x4.splat(0x9e3779b1));
+  return v128.xor(product, i32x4.shr_u(product, 15));
+}
+
+// @ts-ignore: decorator
+@inline
+function mixLane(hash: i32, bits: i32): i32 {
+  const product = (hash ^ bits) * 0x9e3779b1;
+  return product ^ (product >>> 15);
+}
+
+export function fingerprint(x: usize, n: i32): i32 {
+  let h = i32x4(1, 2, 3, 4);
+  const whole = wholeEnd(x, n, 1), end = rowEnd(x, n);
+  if (x < whole) do {
+    h = mix(h, v128.load(x));
+    x += VECTOR;
+  } while (x < whole);
+  let hash = n;
+  if (x < end) do {
+    hash = mixLane(hash, i32.load(x));
+    x += FLOAT;
+  } while (x < end);
+  hash = mixLane(hash, i32x4.extract_lane(h, 0));
+  hash = mixLane(hash, i32x4.extract_lane(h, 1));
+  hash = mixLane(hash, i32x4.extract_lane(h, 2));
+  return mixLane(hash, i32x4.extract_lane(h, 3));
+}

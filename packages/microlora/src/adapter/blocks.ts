@@ -1,0 +1,63 @@
+import type { AdapterShape, Pointer } from "../kernels/contract.js";
+import type { Runtime } from "../kernels/runtime.js";
+
+/** Number of parameters of one adapter: A [rank, in], B [rank, out] and the bias [out]. */
+export function paramCountOf(shape: AdapterShape): number {
+  return shape.rank * (shape.inFeatures + shape.outFeatures) + (shape.bias === 1 ? shape.outFeatures : 0);
+}
+
+/** What learning keeps beside the parameters; each block has their layout, and memory from its first use on only. */
+export const LEARNING_BLOCKS = ["fisher", "fisherRunning", "anchor", "pending"] as const;
+export type LearningBlock = (typeof LEARNING_BLOCKS)[number];
+
+/** The memory of one adapter: its parameters, a few words of work space, and its learning blocks. */
+export class AdapterBlocks {
+  readonly shape: AdapterShape;
+  readonly length: number;
+  readonly parameters: Pointer;
+  /** x A [rank]. */
+  readonly u: Pointer;
+  /** g B [rank]. */
+  readonly v: Pointer;
+  /** Sums of squares of x and of g [2]. */
+  readonly norms: Pointer;
+  readonly #runtime: Runtime;
+  readonly #learning: { [K in LearningBlock]: Pointer } = { fisher: 0, fisherRunning: 0, anchor: 0, pending: 0 };
+
+  constructor(runtime: Runtime, shape: AdapterShape) {
+    this.#runtime = runtime;
+    this.shape = shape;
+    this.length = paramCountOf(shape);
+    this.parameters = runtime.allocate(this.length + 2 * shape.rank + 2);
+    this.u = this.parameters + 4 * this.length;
+    this.v = this.u + 4 * shape.rank;
+    this.norms = this.v + 4 * shape.rank;
+  }
+
+  /** Pointer of a learning block; 0 if it was never used. */
+  pointer(block: LearningBlock): Pointer {
+    return this.#learning[block];
+  }
+
+  /** Pointer of a learning block, made of zeros if there is none yet. @throws MicroLoraError `memory-full` */
+  ensure(block: LearningBlock): Pointer {
+    if (this.#learning[block] === 0) this.#learning[block] = this.#runtime.allocate(this.length);
+    return this.#learning[block];
+  }
+
+  /** Live view of a learning block. */
+  view(block: LearningBlock): Float32Array | undefined {
+    const pointer = this.#learning[block];
+    return pointer === 0 ? undefined : this.#runtime.view(pointer, this.length);
+  }
+
+  drop(block: LearningBlock): void {
+    this.#runtime.free(this.#learning[block]);
+    this.#learning[block] = 0;
+  }
+
+  free(): void {
+    for (const block of LEARNING_BLOCKS) this.drop(block);
+    this.#runtime.free(this.parameters);
+  }
+}

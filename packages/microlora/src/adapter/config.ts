@@ -1,0 +1,201 @@
+import { MicroLoraError } from "../base/errors.js";
+import type { KernelsName } from "../kernels/contract.js";
+import type { Runtime } from "../kernels/runtime.js";
+import { paramCountOf } from "./blocks.js";
+import { type Init, initialA } from "./initial.js";
+import type { AdapterSpec } from "./spec.js";
+
+/** The usual names of a transformer's modules; any other name is as good. */
+export const TARGET_MODULES = [
+  "q_proj",
+  "k_proj",
+  "v_proj",
+  "o_proj",
+  "gate_proj",
+  "up_proj",
+  "down_proj",
+  "embed",
+  "lm_head",
+] as const;
+
+/** The usual choices of them. */
+export const TARGET_MODULE_SETS = {
+  default: ["q_proj", "v_proj"],
+  attention: ["q_proj", "k_proj", "v_proj", "o_proj"],
+  mlp: ["gate_proj", "up_proj", "down_proj"],
+} as const;
+
+export interface ModuleDimensions {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+}
+
+export interface LearningConfig {
+  /** Step length of `learn`; 0.01 by default. */
+  readonly learningRate?: number;
+  /** Weight of the EWC penalty; 1 by default. Zero keeps no Fisher information and no anchor. */
+  readonly ewcLambda?: number;
+  /** Decay of the running Fisher information, in [0, 1]; 0.99 by default. */
+  readonly fisherDecay?: number;
+}
+
+export interface MicroLoraConfig {
+  /** Width of a square module, as inFeatures and outFeatures. */
+  readonly hiddenSize?: number;
+  readonly inFeatures?: number;
+  readonly outFeatures?: number;
+  /** Widths of single modules, where they differ from the above. */
+  readonly dimensions?: Readonly<Record<string, ModuleDimensions>>;
+  /** 1 to 64; 2 by default. */
+  readonly rank?: number;
+  /** 4 by default. */
+  readonly alpha?: number;
+  /** Scales by alpha / sqrt(rank) instead of alpha / rank. */
+  readonly rsLora?: boolean;
+  /** Probability in [0, 1) of dropping an input while training; 0 by default. */
+  readonly dropout?: number;
+  /** Learns a bias beside A and B. */
+  readonly bias?: boolean;
+  readonly init?: Init;
+  /** A non-negative safe integer; 0 by default. */
+  readonly seed?: number;
+  /** Module names, or the name of one of `TARGET_MODULE_SETS`; `default` by default. */
+  readonly targetModules?: readonly string[] | keyof typeof TARGET_MODULE_SETS;
+  readonly learning?: LearningConfig;
+  /** Fingerprint of the base model, which a checkpoint carries and `fromBytes` compares. */
+  readonly baseModel?: string;
+  /** Memory and kernels to live in; shared by all that name none. */
+  readonly runtime?: Runtime;
+  /** Forces the kernels of the shared runtime. */
+  readonly kernels?: KernelsName;
+}
+
+/** A checked configuration with every default filled in; what a checkpoint holds. */
+export interface ResolvedConfig {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly rsLora: boolean;
+  readonly dropout: number;
+  readonly bias: boolean;
+  readonly init: Init;
+  readonly seed: number;
+  readonly learning: Required<LearningConfig>;
+  readonly baseModel: string | null;
+  readonly modules: readonly ({ readonly module: string } & ModuleDimensions)[];
+}
+
+const MAX_RANK = 64;
+const MAX_FEATURES = 2 ** 24;
+
+/** Checks a configuration and fills in the defaults. @throws MicroLoraError `invalid-config` */
+export function resolveConfig(config: MicroLoraConfig): ResolvedConfig {
+  const learning = config.learning ?? {};
+  const resolved: ResolvedConfig = {
+    rank: config.rank ?? 2,
+    alpha: config.alpha ?? 4,
+    rsLora: config.rsLora ?? false,
+    dropout: config.dropout ?? 0,
+    bias: config.bias ?? false,
+    init: config.init ?? "kaiming",
+    seed: config.seed ?? 0,
+    learning: {
+      learningRate: learning.learningRate ?? 0.01,
+      ewcLambda: learning.ewcLambda ?? 1,
+      fisherDecay: learning.fisherDecay ?? 0.99,
+    },
+    baseModel: config.baseModel ?? null,
+    modules: resolveModules(config),
+  };
+  checkConfig(resolved);
+  return resolved;
+}
+
+/** Refuses a resolved configuration, from a caller or from a file, that no adapter could have. */
+export function checkConfig(config: ResolvedConfig): void {
+  integer(config.rank, 1, MAX_RANK, "rank");
+  number(config.alpha, -1e30, 1e30, "alpha");
+  boolean(config.rsLora, "rsLora");
+  number(config.dropout, 0, 1 - 2 ** -24, "dropout");
+  boolean(config.bias, "bias");
+  if (!Object.hasOwn(initialA, config.init)) refuse("init", config.init, 'Pass "kaiming" or "original"');
+  integer(config.seed, 0, Number.MAX_SAFE_INTEGER, "seed");
+  number(config.learning.learningRate, 0, 1e30, "learning.learningRate");
+  number(config.learning.ewcLambda, 0, 1e30, "learning.ewcLambda");
+  number(config.learning.fisherDecay, 0, 1, "learning.fisherDecay");
+  if (config.baseModel !== null && typeof config.baseModel !== "string") {
+    refuse("baseModel", config.baseModel, "Pass a string");
+  }
+  if (config.modules.length === 0) refuse("targetModules", "[]", "Name at least one module");
+  const names = new Set<string>();
+  for (const { module, inFeatures, outFeatures } of config.modules) {
+    if (typeof module !== "string" || module === "") refuse("targetModules", module, "Pass names of modules");
+    if (names.has(module)) refuse("targetModules", module, "Name each module once");
+    names.add(module);
+    integer(inFeatures, 1, MAX_FEATURES, `${module}.inFeatures`);
+    integer(outFeatures, 1, MAX_FEATURES, `${module}.outFeatures`);
+  }
+}
+
+/** Bytes of the parameters that a configuration asks for, before anything is built. */
+export function memoryBytes(config: MicroLoraConfig): number {
+  const resolved = resolveConfig(config);
+  const bias = resolved.bias ? 1 : 0;
+  return resolved.modules.reduce((sum, { inFeatures, outFeatures }) => {
+    return sum + 4 * paramCountOf({ rank: resolved.rank, inFeatures, outFeatures, bias });
+  }, 0);
+}
+
+/** The specs of a model's adapters, in the order of its modules. */
+export function adapterSpecs(config: ResolvedConfig): readonly AdapterSpec[] {
+  const { rank, alpha, rsLora, dropout, bias, init, seed } = config;
+  const { ewcLambda, fisherDecay } = config.learning;
+  return config.modules.map((module) => ({
+    ...module,
+    rank,
+    alpha,
+    rsLora,
+    dropout,
+    bias,
+    init,
+    seed,
+    ewcLambda,
+    fisherDecay,
+  }));
+}
+
+function resolveModules(config: MicroLoraConfig): ResolvedConfig["modules"] {
+  const { targetModules = "default", dimensions = {} } = config;
+  const names: readonly string[] =
+    typeof targetModules === "string" ? TARGET_MODULE_SETS[targetModules] : targetModules;
+  if (!Array.isArray(names)) refuse("targetModules", targetModules, "Pass names of modules, or of a set of them");
+  for (const module of Object.keys(dimensions)) {
+    if (!names.includes(module)) refuse("dimensions", module, "Name it in targetModules too");
+  }
+  return names.map((module) => {
+    const own = Object.hasOwn(dimensions, module) ? dimensions[module] : undefined;
+    const inFeatures = own?.inFeatures ?? config.inFeatures ?? config.hiddenSize;
+    const outFeatures = own?.outFeatures ?? config.outFeatures ?? config.hiddenSize;
+    if (inFeatures === undefined || outFeatures === undefined) {
+      return refuse(module, "without dimensions", "Pass hiddenSize, or inFeatures and outFeatures, or dimensions");
+    }
+    return { module, inFeatures, outFeatures };
+  });
+}
+
+function integer(value: unknown, min: number, max: number, where: string): void {
+  if (!Number.isInteger(value)) refuse(where, value, `Pass an integer in [${min}, ${max}]`);
+  number(value, min, max, where);
+}
+
+function number(value: unknown, min: number, max: number, where: string): void {
+  if (typeof value === "number" && value >= min && value <= max) return;
+  refuse(where, value, `Pass a number in [${min}, ${max}]`);
+}
+
+function boolean(value: unknown, where: string): void {
+  if (typeof value !== "boolean") refuse(where, value, "Pass true or false");
+}
+
+function refuse(where: string, value: unknown, remedy: string): never {
+  throw new MicroLoraError("invalid-config", where, `is ${String(value)}`, remedy);
+}

@@ -1,0 +1,45 @@
+import { checkAllFinite, checkFloats } from "../base/check.js";
+import { MicroLoraError } from "../base/errors.js";
+import type { LoraAdapter } from "./lora-adapter.js";
+import { shapeOf } from "./spec.js";
+
+/**
+ * Adds to each row of a batch the delta of that row's own adapter, in one kernel call.
+ * @param adapters one per row, null for a row that stays as it is; all of one shape and in one runtime
+ * @param x [rows, inFeatures]; @param output [rows, outFeatures], untouched if anything is refused
+ * @throws MicroLoraError `shape-mismatch`, `not-finite`, `disposed`
+ */
+export function forwardEach(adapters: readonly (LoraAdapter | null)[], x: Float32Array, output: Float32Array): void {
+  const first = adapters.find((adapter) => adapter !== null);
+  if (first === undefined) return;
+  const { runtime } = first;
+  const shape = shapeOf(first.spec);
+  const rows = adapters.length;
+  checkFloats(x, rows * shape.inFeatures, "x");
+  checkFloats(output, rows * shape.outFeatures, "output");
+  const { f32, u32, scratch } = runtime;
+  const table = scratch.rows.reserve(2 * rows);
+  for (let row = 0; row < rows; row++) {
+    const adapter = adapters[row]!;
+    const at = (table >> 2) + 2 * row;
+    u32[at] = adapter === null ? 0 : adapter.parametersFor(first);
+    f32[at + 1] = adapter === null ? 0 : adapter.scaling;
+  }
+  const input = scratch.input.place(x);
+  const u = scratch.intermediate.reserve(rows * shape.rank);
+  const y = scratch.output.place(output);
+  const refused = runtime.kernels.forShape(shape).forwardEach(table, input, u, y, rows);
+  if (refused !== -1) {
+    checkAllFinite(
+      x.subarray(refused * shape.inFeatures, (refused + 1) * shape.inFeatures),
+      `x, row ${refused}, element `,
+    );
+    throw new MicroLoraError(
+      "update-overflow",
+      `x, row ${refused}`,
+      "is so large that x A exceeds float32",
+      "Scale it down",
+    );
+  }
+  if (output.buffer !== runtime.buffer) output.set(f32.subarray(y >> 2, (y >> 2) + output.length));
+}

@@ -1,0 +1,214 @@
+import { checkAllFinite, checkFinite, checkRange } from "../base/check.js";
+import type { AdapterKernels, Pointer } from "../kernels/contract.js";
+import type { Runtime } from "../kernels/runtime.js";
+import { type AdapterBlocks, LEARNING_BLOCKS, type LearningBlock } from "./blocks.js";
+import { checkMagnitude, Limits } from "./limits.js";
+import type { AdapterSpec } from "./spec.js";
+
+/** An EWC penalty whose blocks lie in the memory, in the parameters' layout. */
+export interface Penalty {
+  readonly fisher: Pointer;
+  readonly anchor: Pointer;
+  readonly ewcLambda: number;
+}
+
+/** What a restart must bring back beside the parameters. */
+export interface LearningState extends Partial<Readonly<Record<LearningBlock, Float32Array>>> {
+  readonly step: number;
+  readonly pendingUpdates: number;
+}
+
+/**
+ * How one adapter learns. Each change comes in two halves: `measure` and `allow…` write no state and may throw,
+ * what follows cannot fail. So several adapters change together or not at all.
+ */
+export class AdapterLearning {
+  readonly #runtime: Runtime;
+  readonly #kernels: AdapterKernels;
+  readonly #blocks: AdapterBlocks;
+  readonly #spec: AdapterSpec;
+  readonly #scaling: number;
+  readonly #limits: Limits;
+  #pendingUpdates = 0;
+  #step = 0;
+  // Where the example that was measured last lies.
+  #x: Pointer = 0;
+  #g: Pointer = 0;
+
+  constructor(runtime: Runtime, blocks: AdapterBlocks, spec: AdapterSpec, scaling: number) {
+    this.#runtime = runtime;
+    this.#kernels = runtime.kernels.forShape(blocks.shape);
+    this.#blocks = blocks;
+    this.#spec = spec;
+    this.#scaling = scaling;
+    this.#limits = new Limits(runtime, blocks);
+  }
+
+  get pendingUpdates(): number {
+    return this.#pendingUpdates;
+  }
+
+  get step(): number {
+    return this.#step;
+  }
+
+  /**
+   * Computes u = x A, unless it is `known`, and v = g B, and returns the norm of the whole gradient.
+   * @param x,gradient the caller's arrays, for what an error says; they lie at `input` and `output`
+   * @throws MicroLoraError `not-finite`, or `update-overflow` where a square exceeds float32
+   */
+  measure(x: Float32Array, gradient: Float32Array, input: Pointer, output: Pointer, known: boolean): number {
+    const { parameters, u, v, norms } = this.#blocks;
+    const { f32 } = this.#runtime;
+    this.#x = input;
+    this.#g = output;
+    this.#kernels.measure(parameters, input, output, u, v, norms, known ? 1 : 0);
+    const inputSquares = f32[norms >> 2]!;
+    const gradientSquares = f32[(norms >> 2) + 1]!;
+    let squares = this.#spec.bias ? gradientSquares : 0;
+    for (let r = 0; r < this.#spec.rank; r++) {
+      const us = this.#scaling * f32[(u >> 2) + r]!;
+      const vs = this.#scaling * f32[(v >> 2) + r]!;
+      squares += us * us * gradientSquares + vs * vs * inputSquares;
+    }
+    if (!(Math.max(squares, inputSquares, gradientSquares) <= Limits.FLOAT32)) {
+      checkAllFinite(x, "x");
+      checkAllFinite(gradient, "gradient");
+      checkMagnitude(Number.POSITIVE_INFINITY, "gradient");
+    }
+    return Math.sqrt(squares);
+  }
+
+  /** Allows or refuses the step of the example just measured. @throws MicroLoraError `update-overflow`, `memory-full` */
+  allowStep(gradientNorm: number, rate: number, penalty: number): void {
+    this.#allowFisher(gradientNorm);
+    this.#limits.allowStep(Math.abs(rate) * gradientNorm, penalty);
+  }
+
+  /** The fused step of the example just measured. @param rate learning rate * reward; @param penalty rate * lambda */
+  takeStep(rate: number, penalty: number): void {
+    const { parameters, u, v } = this.#blocks;
+    const running = this.#blocks.pointer("fisherRunning");
+    const fisher = this.#blocks.pointer("fisher");
+    const anchor = this.#blocks.pointer("anchor");
+    const decay = this.#spec.fisherDecay;
+    this.#kernels.step(
+      parameters,
+      this.#x,
+      this.#g,
+      u,
+      v,
+      this.#scaling,
+      rate,
+      running,
+      decay,
+      fisher,
+      anchor,
+      penalty,
+    );
+    this.#step++;
+  }
+
+  /** Allows or refuses to accumulate the example just measured. */
+  allowAccumulation(gradientNorm: number, reward: number): void {
+    this.#allowFisher(gradientNorm);
+    this.#blocks.ensure("pending");
+    this.#limits.allowPending(Math.abs(reward) * gradientNorm);
+  }
+
+  accumulate(reward: number): void {
+    const { u, v } = this.#blocks;
+    const pending = this.#blocks.pointer("pending");
+    const running = this.#blocks.pointer("fisherRunning");
+    this.#kernels.accumulate(pending, this.#x, this.#g, u, v, this.#scaling, reward, running, this.#spec.fisherDecay);
+    this.#pendingUpdates++;
+    this.#step++;
+  }
+
+  /** Allows or refuses what `applyPending` would do. */
+  allowPending(learningRate: number, penalty?: Penalty): void {
+    checkFinite(learningRate, "learningRate");
+    if (penalty !== undefined) checkRange(penalty.ewcLambda, 0, Number.MAX_VALUE, "ewcLambda");
+    if (this.#pendingUpdates === 0) return;
+    const step = Math.abs(learningRate / this.#pendingUpdates) * this.#limits.pending;
+    if (penalty === undefined) {
+      this.#limits.allowStep(step, 0);
+      return;
+    }
+    const { kernels } = this.#runtime;
+    const fisher = kernels.maxAbs(penalty.fisher, this.#blocks.length);
+    const anchor = kernels.maxAbs(penalty.anchor, this.#blocks.length);
+    this.#limits.allowStep(step, Math.abs(learningRate) * penalty.ewcLambda, fisher, anchor);
+  }
+
+  /** w <- w - learningRate * (mean of the pending gradients + penalty), and clears them; nothing if there are none. */
+  applyPending(learningRate: number, penalty?: Penalty): void {
+    if (this.#pendingUpdates === 0) return;
+    const { parameters, length } = this.#blocks;
+    const { kernels, f32 } = this.#runtime;
+    const pending = this.#blocks.pointer("pending");
+    const rate = learningRate / this.#pendingUpdates;
+    if (penalty === undefined) kernels.apply(parameters, pending, length, rate);
+    else {
+      const { fisher, anchor, ewcLambda } = penalty;
+      kernels.applyEwc(parameters, pending, fisher, anchor, length, rate, learningRate * ewcLambda);
+    }
+    f32.fill(0, pending >> 2, (pending >> 2) + length);
+    this.#pendingUpdates = 0;
+    this.#limits.clearPending();
+  }
+
+  /** Allows or refuses to consolidate. @throws MicroLoraError `update-overflow`, `memory-full` */
+  allowConsolidation(): void {
+    if (this.#spec.ewcLambda === 0) return;
+    for (const block of ["fisherRunning", "fisher", "anchor"] as const) this.#blocks.ensure(block);
+    this.#limits.allowConsolidation();
+  }
+
+  /** fisher <- fisher + running, running <- 0, anchor <- weights. */
+  consolidate(): void {
+    if (this.#spec.ewcLambda === 0) return;
+    const { parameters, length } = this.#blocks;
+    const { kernels, f32 } = this.#runtime;
+    const running = this.#blocks.pointer("fisherRunning");
+    kernels.apply(this.#blocks.pointer("fisher"), running, length, -1);
+    f32.fill(0, running >> 2, (running >> 2) + length);
+    f32.copyWithin(this.#blocks.pointer("anchor") >> 2, parameters >> 2, (parameters >> 2) + length);
+  }
+
+  /** Forgets everything but the parameters. */
+  reset(): void {
+    this.restore({ step: 0, pendingUpdates: 0 });
+  }
+
+  exportState(): LearningState {
+    const state: { -readonly [K in keyof LearningState]: LearningState[K] } = {
+      step: this.#step,
+      pendingUpdates: this.#pendingUpdates,
+    };
+    for (const block of LEARNING_BLOCKS) {
+      const view = this.#blocks.view(block);
+      const used = block !== "pending" || this.#pendingUpdates > 0;
+      if (view !== undefined && used) state[block] = view.slice();
+    }
+    return state;
+  }
+
+  /** Takes a checked state; the parameters are to be in place already. @throws MicroLoraError `memory-full` */
+  restore(state: LearningState): void {
+    for (const block of LEARNING_BLOCKS) {
+      this.#blocks.drop(block);
+      const values = state[block];
+      if (values !== undefined) this.#runtime.f32.set(values, this.#blocks.ensure(block) >> 2);
+    }
+    this.#step = state.step;
+    this.#pendingUpdates = state.pendingUpdates;
+    this.#limits.measure();
+  }
+
+  #allowFisher(gradientNorm: number): void {
+    if (this.#spec.ewcLambda === 0) return;
+    this.#limits.allowRunning(gradientNorm * gradientNorm);
+    this.#blocks.ensure("fisherRunning");
+  }
+}

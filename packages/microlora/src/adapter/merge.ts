@@ -1,0 +1,58 @@
+import { checkAllFinite, checkFloats } from "../base/check.js";
+import { MicroLoraError } from "../base/errors.js";
+import type { LoraAdapter } from "./lora-adapter.js";
+
+/** How base weights lie in memory, row after row: [in, out], or [out, in] as PyTorch's Linear has them. */
+export type WeightLayout = "in-out" | "out-in";
+
+export interface MergeTarget {
+  /** Required, since a square matrix hides a transposition. */
+  readonly layout: WeightLayout;
+  /** Base bias [outFeatures], which takes the adapter's; required if the adapter has one. */
+  readonly bias?: Float32Array;
+}
+
+/** Floats of base weights that go through the memory at a time, where they do not lie in it. */
+const CHUNK = 65_536;
+
+/** weights += sign * scaling * A B, and the bias likewise; checks everything before it writes. */
+export function merge(adapter: LoraAdapter, weights: Float32Array, target: MergeTarget, sign: 1 | -1): void {
+  const { inFeatures, outFeatures, rank, loraA, loraB, runtime } = adapter;
+  const inOut = checkTarget(adapter, weights, target);
+  const [rows, cols] = inOut ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
+  const [coef, basis] = inOut ? [loraA, loraB] : [loraB, loraA];
+  const scaling = sign * adapter.scaling;
+  const inPlace = weights.buffer === runtime.buffer;
+  const chunk = inPlace ? rows : Math.min(rows, Math.max(1, Math.floor(CHUNK / cols)));
+  for (let row = 0; row < rows; row += chunk) {
+    const count = Math.min(chunk, rows - row);
+    const part = weights.subarray(row * cols, (row + count) * cols);
+    const y = runtime.scratch.output.place(part);
+    runtime.kernels.merge(y, count, cols, coef.byteOffset + 4 * row, rows, basis.byteOffset, rank, scaling);
+    if (!inPlace) part.set(runtime.f32.subarray(y >> 2, (y >> 2) + part.length));
+  }
+  const { bias } = adapter;
+  if (bias !== undefined) for (let o = 0; o < outFeatures; o++) target.bias![o]! += sign * bias[o]!;
+}
+
+function checkTarget(adapter: LoraAdapter, weights: Float32Array, target: MergeTarget): boolean {
+  const layout: unknown = target?.layout;
+  if (layout !== "in-out" && layout !== "out-in") {
+    throw new MicroLoraError("invalid-config", "layout", `is ${String(layout)}`, 'Pass "in-out" or "out-in"');
+  }
+  checkFloats(weights, adapter.inFeatures * adapter.outFeatures, "weights");
+  checkAllFinite(weights, "weights");
+  if (adapter.bias !== undefined) {
+    if (target.bias === undefined) {
+      throw new MicroLoraError(
+        "invalid-config",
+        "bias",
+        "is missing, but the adapter has one",
+        "Pass the base layer's bias, or an array of zeros to receive it",
+      );
+    }
+    checkFloats(target.bias, adapter.outFeatures, "bias");
+    checkAllFinite(target.bias, "bias");
+  }
+  return layout === "in-out";
+}

@@ -1,0 +1,50 @@
+import { MicroLoraError } from "../base/errors.js";
+import type { Pointer } from "../kernels/contract.js";
+import type { Runtime } from "../kernels/runtime.js";
+
+declare const forwardToken: unique symbol;
+/** Names one `forwardAdd` of one adapter; good until its weights change or eight later ones were kept. */
+export type ForwardToken = number & { readonly [forwardToken]: true };
+
+const SLOTS = 8;
+
+/** The last few intermediates u = x A of an adapter, so that several requests may be under way before one is learned. */
+export class TokenRing {
+  readonly #rank: number;
+  readonly #intermediates: Float32Array;
+  readonly #fingerprints = new Int32Array(SLOTS);
+  #next = 1;
+  #oldest = 1;
+
+  constructor(rank: number) {
+    this.#rank = rank;
+    this.#intermediates = new Float32Array(SLOTS * rank);
+  }
+
+  keep(runtime: Runtime, x: Pointer, inFeatures: number, u: Pointer): ForwardToken {
+    const token = this.#next++;
+    const slot = token % SLOTS;
+    this.#fingerprints[slot] = runtime.kernels.fingerprint(x, inFeatures);
+    for (let r = 0; r < this.#rank; r++) this.#intermediates[slot * this.#rank + r] = runtime.f32[(u >> 2) + r]!;
+    return token as ForwardToken;
+  }
+
+  /** Writes the kept intermediate to u. @throws MicroLoraError `stale-token` */
+  restore(token: ForwardToken, runtime: Runtime, x: Pointer, inFeatures: number, u: Pointer): void {
+    if (!(token >= Math.max(this.#oldest, this.#next - SLOTS) && token < this.#next)) {
+      refuse("is of older weights, or was never given");
+    }
+    const slot = token % SLOTS;
+    if (runtime.kernels.fingerprint(x, inFeatures) !== this.#fingerprints[slot]) refuse("is of another input");
+    for (let r = 0; r < this.#rank; r++) runtime.f32[(u >> 2) + r] = this.#intermediates[slot * this.#rank + r]!;
+  }
+
+  /** Makes every token given so far stale. */
+  expire(): void {
+    this.#oldest = this.#next;
+  }
+}
+
+export function refuse(problem: string): never {
+  throw new MicroLoraError("stale-token", "token", problem, "Learn without the token, or run forwardAdd again");
+}

@@ -1,0 +1,42 @@
+import { MicroLoraError } from "./errors.js";
+
+/** Refuses anything but a Float32Array of exactly `length` elements. */
+export function checkFloats(value: Float32Array, length: number, where: string): void {
+  if (!(value instanceof Float32Array)) checkFloatsOfOtherRealm(value, where);
+  if (value.length !== length) {
+    throw new MicroLoraError(
+      "shape-mismatch",
+      where,
+      `has ${value.length} elements, ${length} expected`,
+      "Pass a vector of the module's width",
+    );
+  }
+}
+
+function checkFloatsOfOtherRealm(value: unknown, where: string): void {
+  const isFloats = ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Float32Array]";
+  if (isFloats) return;
+  throw new MicroLoraError("shape-mismatch", where, "is not a Float32Array", "Convert it with Float32Array.from");
+}
+
+/** Refuses NaN and infinities. */
+export function checkFinite(value: number, where: string): void {
+  if (Number.isFinite(value)) return;
+  throw new MicroLoraError("not-finite", where, `is ${String(value)}`, "Pass a finite number");
+}
+
+/** Refuses numbers outside [min, max], NaN among them. */
+export function checkRange(value: number, min: number, max: number, where: string): void {
+  checkFinite(value, where);
+  if (value >= min && value <= max) return;
+  throw new MicroLoraError("out-of-range", where, `is ${value}`, `Pass a number in [${min}, ${max}]`);
+}
+
+/** Refuses arrays with a NaN or an infinity in them, and says where the first one is. */
+export function checkAllFinite(values: Float32Array, where: string): void {
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) {
+      throw new MicroLoraError("not-finite", `${where}[${i}]`, `is ${values[i]}`, "Pass finite values only");
+    }
+  }
+}

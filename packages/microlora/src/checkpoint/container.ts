@@ -1,0 +1,155 @@
+import { MicroLoraError } from "../base/errors.js";
+import { crc32 } from "./crc32.js";
+
+/**
+ * The native file, little-endian:
+ *
+ *   0   8   magic "\x89MLORA\r\n"
+ *   8   4   format version
+ *   12  4   length of the whole file
+ *   16  4   length H of the header, a multiple of 4
+ *   20  H   header: JSON in UTF-8, padded with spaces
+ *   …       float32 blocks, whose order and lengths follow from the header
+ *   -4  4   CRC-32 of all before it
+ *
+ * One state has one byte sequence: keys are written in one order, blocks in one order, and nothing depends on time.
+ */
+const MAGIC = Uint8Array.of(0x89, 0x4d, 0x4c, 0x4f, 0x52, 0x41, 0x0d, 0x0a);
+const VERSION = 1;
+const PREFIX_BYTES = 20;
+const CRC_BYTES = 4;
+
+/** Writes a header and its blocks as one file. */
+export function writeContainer(header: object, blocks: readonly Float32Array[]): Uint8Array {
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const headerBytes = Math.ceil(json.length / 4) * 4;
+  const floats = blocks.reduce((sum, block) => sum + block.length, 0);
+  const bytes = new Uint8Array(PREFIX_BYTES + headerBytes + 4 * floats + CRC_BYTES);
+  const view = new DataView(bytes.buffer);
+  bytes.set(MAGIC);
+  view.setUint32(8, VERSION, true);
+  view.setUint32(12, bytes.length, true);
+  view.setUint32(16, headerBytes, true);
+  bytes.fill(0x20, PREFIX_BYTES, PREFIX_BYTES + headerBytes);
+  bytes.set(json, PREFIX_BYTES);
+  let at = PREFIX_BYTES + headerBytes;
+  for (const block of blocks) {
+    bytes.set(new Uint8Array(block.buffer, block.byteOffset, block.byteLength), at);
+    at += block.byteLength;
+  }
+  view.setUint32(at, crc32(bytes.subarray(0, at)), true);
+  return bytes;
+}
+
+/**
+ * Checks a file's frame and returns its header, not yet trusted, and its floats.
+ * @throws MicroLoraError `not-a-checkpoint`, `truncated-checkpoint`, `unsupported-version`, `checksum-mismatch`,
+ * `corrupt-checkpoint`
+ */
+export function readContainer(bytes: Uint8Array, kind: string): { header: unknown; floats: FloatCursor } {
+  if (!(bytes instanceof Uint8Array)) fail("not-a-checkpoint", 0, "is not a Uint8Array", "Pass the file's bytes");
+  for (let i = 0; i < Math.min(MAGIC.length, bytes.length); i++) {
+    if (bytes[i] !== MAGIC[i]) fail("not-a-checkpoint", i, "is not of the magic number", "Pass a MicroLoRA checkpoint");
+  }
+  if (bytes.length < PREFIX_BYTES + CRC_BYTES) truncated(bytes.length, PREFIX_BYTES + CRC_BYTES);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const version = view.getUint32(8, true);
+  if (version !== VERSION) {
+    fail(
+      "unsupported-version",
+      8,
+      `says version ${version}, this program reads ${VERSION}`,
+      "Use the program that wrote it",
+    );
+  }
+  const length = view.getUint32(12, true);
+  if (bytes.length < length) truncated(bytes.length, length);
+  if (bytes.length > length) {
+    fail("corrupt-checkpoint", 12, `says ${length} bytes, there are ${bytes.length}`, "Restore the file from a copy");
+  }
+  const headerBytes = view.getUint32(16, true);
+  const dataStart = PREFIX_BYTES + headerBytes;
+  const end = bytes.length - CRC_BYTES;
+  const stored = view.getUint32(end, true);
+  const computed = crc32(bytes.subarray(0, end));
+  if (stored !== computed) {
+    fail(
+      "checksum-mismatch",
+      end,
+      `holds checksum ${stored}, the bytes give ${computed}`,
+      "Restore the file from a copy",
+    );
+  }
+  if (dataStart > end || headerBytes % 4 !== 0 || end % 4 !== 0) {
+    fail(
+      "corrupt-checkpoint",
+      16,
+      `gives a header of ${headerBytes} bytes, in a file of ${length}`,
+      "Restore the file from a copy",
+    );
+  }
+  const floats = new Float32Array(bytes.slice(dataStart, end).buffer);
+  const header = parseHeader(bytes.subarray(PREFIX_BYTES, dataStart));
+  const found: unknown = Object(header).kind;
+  if (found !== kind)
+    fail("not-a-checkpoint", PREFIX_BYTES, `holds a ${String(found)}, not a ${kind}`, "Load it as what it is");
+  return { header, floats: new FloatCursor(floats) };
+}
+
+/** Gives out the numbers of a file in order, and refuses to give more than there are or to leave some. */
+export class FloatCursor {
+  readonly #floats: Float32Array;
+  #at = 0;
+
+  constructor(floats: Float32Array) {
+    this.#floats = floats;
+  }
+
+  take(length: number, where: string): Float32Array {
+    const left = this.#floats.length - this.#at;
+    if (length > left) corrupt(where, `wants ${length} numbers, ${left} are left`);
+    this.#at += length;
+    return this.#floats.slice(this.#at - length, this.#at);
+  }
+
+  end(): void {
+    const left = this.#floats.length - this.#at;
+    if (left !== 0) corrupt("file", `${left} numbers are left over`);
+  }
+}
+
+/** Refuses what a header says of itself. */
+export function corrupt(where: string, problem: string): never {
+  throw new MicroLoraError("corrupt-checkpoint", where, problem, "Restore the file from a copy");
+}
+
+function parseHeader(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new MicroLoraError("corrupt-checkpoint", "header", "is not JSON", "Restore the file from a copy", { cause });
+  }
+}
+
+function truncated(length: number, wanted: number): never {
+  fail(
+    "truncated-checkpoint",
+    length,
+    `is the end, but at least ${wanted} bytes are expected`,
+    "Restore the file from a copy",
+  );
+}
+
+function fail(
+  code:
+    | "not-a-checkpoint"
+    | "truncated-checkpoint"
+    | "unsupported-version"
+    | "checksum-mismatch"
+    | "corrupt-checkpoint",
+  at: number,
+  problem: string,
+  remedy: string,
+): never {
+  throw new MicroLoraError(code, `byte ${at}`, problem, remedy);
+}

@@ -1,0 +1,101 @@
+import { MicroLoraError } from "../base/errors.js";
+import { checkPersonalizer, type ResolvedPersonalizer } from "../learn/personalizer-config.js";
+import type { RecallConfig, RecallState } from "../learn/recall.js";
+import { corrupt, type FloatCursor, readContainer, writeContainer } from "./container.js";
+import { count, record } from "./fields.js";
+import { checkState, type MicroLoraState, readState, stateBlocks, stateHeader } from "./state.js";
+
+/** Everything that a `Personalizer` is. */
+export interface PersonalizerState {
+  readonly config: ResolvedPersonalizer;
+  readonly enabled: boolean;
+  /** Clicks learned from. */
+  readonly clicks: number;
+  readonly recall: RecallState | null;
+  readonly slow: MicroLoraState | null;
+}
+
+/** The canonical bytes of a state. */
+export function encodePersonalizer(state: PersonalizerState): Uint8Array {
+  const { config, enabled, clicks, recall, slow } = state;
+  const header = {
+    kind: "personalizer",
+    dimensions: config.dimensions,
+    temperature: config.temperature,
+    enabled,
+    clicks,
+    recall: config.recall && recall && recallHeader(config.recall, recall, config.dimensions),
+    slow: slow && stateHeader(slow),
+  };
+  const kept = recall === null ? [] : [recall.keys, recall.values];
+  return writeContainer(header, [...kept, ...(slow === null ? [] : stateBlocks(slow))]);
+}
+
+/** The checked state that bytes hold. @throws MicroLoraError */
+export function decodePersonalizer(bytes: Uint8Array): PersonalizerState {
+  const { header, floats } = readContainer(bytes, "personalizer");
+  const fields = record(header, "header");
+  const recall = fields.recall === null ? null : record(fields.recall, "recall");
+  const config = readConfig(fields, recall);
+  const state: PersonalizerState = {
+    config,
+    enabled: fields.enabled as boolean,
+    clicks: count(fields.clicks, "clicks"),
+    recall: recall && readRecall(recall, config.dimensions, floats),
+    slow: fields.slow === null ? null : readState(fields.slow, floats),
+  };
+  floats.end();
+  checkPersonalizerState(state);
+  return state;
+}
+
+/** Refuses a state that no `Personalizer` could be in. @throws MicroLoraError */
+export function checkPersonalizerState({ config, enabled, clicks, recall, slow }: PersonalizerState): void {
+  checkPersonalizer(config);
+  if (typeof enabled !== "boolean") corrupt("enabled", `is ${String(enabled)}`);
+  count(clicks, "clicks");
+  if ((config.recall === null) !== (recall === null)) corrupt("recall", "has a configuration or clicks, but not both");
+  if (config.recall !== null && recall !== null) checkRecall(config.recall, recall, config.dimensions);
+  if (slow === null) return;
+  checkState(slow);
+  const module = slow.config.modules[0];
+  const fits = module?.inFeatures === config.dimensions && module.outFeatures === config.dimensions;
+  if (slow.config.modules.length !== 1 || !fits) corrupt("slow", `is not one module of width ${config.dimensions}`);
+}
+
+function recallHeader(config: RecallConfig, { next, keys }: RecallState, dimensions: number): object {
+  const { bytes, sharpness, strength, gateFrom, gateTo } = config;
+  return { bytes, sharpness, strength, gateFrom, gateTo, next, size: keys.length / dimensions };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function readConfig(fields: Fields, recall: Fields | null): ResolvedPersonalizer {
+  const { dimensions, temperature } = fields;
+  const { bytes, sharpness, strength, gateFrom, gateTo } = recall ?? {};
+  const kept = recall && { bytes, sharpness, strength, gateFrom, gateTo };
+  const config = { dimensions, temperature, recall: kept } as ResolvedPersonalizer;
+  try {
+    checkPersonalizer(config);
+  } catch (cause) {
+    const problem = (cause as Error).message;
+    throw new MicroLoraError("corrupt-checkpoint", "config", problem, "Restore the file from a copy", { cause });
+  }
+  return config;
+}
+
+function readRecall(fields: Fields, dimensions: number, floats: FloatCursor): RecallState {
+  const size = count(fields.size, "recall.size");
+  const keys = floats.take(size * dimensions, "recall.keys");
+  return { next: count(fields.next, "recall.next"), keys, values: floats.take(size * dimensions, "recall.values") };
+}
+
+function checkRecall(config: RecallConfig, { next, keys, values }: RecallState, dimensions: number): void {
+  const capacity = Math.floor(config.bytes / (8 * dimensions));
+  const size = keys.length / dimensions;
+  const whole = Number.isInteger(size) && size <= capacity && values.length === keys.length;
+  const placed = size < capacity ? next === size : next < Math.max(1, capacity);
+  if (!whole || !placed) corrupt("recall", `holds ${size} clicks with the next at ${next}, of ${capacity} that fit`);
+  for (const value of keys) if (!Number.isFinite(value)) corrupt("recall.keys", `have ${value} in them`);
+  for (const value of values) if (!Number.isFinite(value)) corrupt("recall.values", `have ${value} in them`);
+}

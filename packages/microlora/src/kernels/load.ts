@@ -1,0 +1,30 @@
+import { MicroLoraError } from "../base/errors.js";
+import { KERNELS_NAMES, type Kernels, type KernelsFactory, type KernelsName } from "./contract.js";
+import { isAvailable } from "./probe.js";
+import { base64 as relaxedBase64 } from "./relaxed.generated.js";
+import { createScalarKernels } from "./scalar.js";
+import { base64 as simdBase64 } from "./simd.generated.js";
+import { wasmKernels } from "./wasm.js";
+
+const factories: { readonly [K in KernelsName]: KernelsFactory } = {
+  relaxed: wasmKernels("relaxed", relaxedBase64),
+  simd: wasmKernels("simd", simdBase64),
+  scalar: async (memory) => createScalarKernels(memory),
+};
+
+/**
+ * The kernels over one memory: the fastest that this engine can run, or the ones named.
+ * @throws MicroLoraError `kernels-unavailable` if those named do not run here
+ */
+export async function loadKernels(memory: WebAssembly.Memory, name?: KernelsName): Promise<Kernels> {
+  const chosen = name ?? KERNELS_NAMES.find((candidate) => isAvailable[candidate]()) ?? "scalar";
+  if (!isAvailable[chosen]()) {
+    throw new MicroLoraError(
+      "kernels-unavailable",
+      "kernels",
+      `this engine cannot run the "${chosen}" kernels`,
+      `Leave the choice to the library, or pass one of: ${KERNELS_NAMES.filter((n) => isAvailable[n]()).join(", ")}`,
+    );
+  }
+  return factories[chosen](memory);
+}

@@ -1,0 +1,40 @@
+import type { AdapterKernels, AdapterShape, Kernels, KernelsFactory, KernelsName, VectorKernels } from "./contract.js";
+
+type Shape = [rank: number, inFeatures: number, outFeatures: number, bias: number];
+
+/** An export of `assembly/adapter.ts`: the contract's function with the shape after its own arguments. */
+type Shaped<F extends (...args: never[]) => unknown> = (...args: [...Parameters<F>, ...Shape]) => ReturnType<F>;
+
+type AdapterExports = { readonly [K in keyof AdapterKernels]: Shaped<AdapterKernels[K]> };
+
+/** Makes the factory of one WebAssembly build, compiled on first use and once per process. */
+export function wasmKernels(name: KernelsName, base64: string): KernelsFactory {
+  let module: Promise<WebAssembly.Module> | undefined;
+  return async (memory) => {
+    module ??= WebAssembly.compile(decodeBase64(base64));
+    const { exports } = await WebAssembly.instantiate(await module, { env: { memory } });
+    const kernels = exports as unknown as AdapterExports & VectorKernels;
+    return { ...kernels, name, forShape: (shape) => bindShape(kernels, shape) } satisfies Kernels;
+  };
+}
+
+function decodeBase64(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+/** Closures rather than `bind`: V8 inlines them, and with them the entry into WebAssembly. */
+function bindShape(kernels: AdapterExports, { rank, inFeatures, outFeatures, bias }: AdapterShape): AdapterKernels {
+  const { forward, forwardAdd, forwardBatch, forwardEach, measure, step } = kernels;
+  return {
+    forward: (w, x, u, y, scaling) => forward(w, x, u, y, scaling, rank, inFeatures, outFeatures, bias),
+    forwardAdd: (w, x, u, y, scaling) => forwardAdd(w, x, u, y, scaling, rank, inFeatures, outFeatures, bias),
+    forwardBatch: (w, x, u, y, rows, scaling) =>
+      forwardBatch(w, x, u, y, rows, scaling, rank, inFeatures, outFeatures, bias),
+    forwardEach: (table, x, u, y, rows) => forwardEach(table, x, u, y, rows, rank, inFeatures, outFeatures, bias),
+    measure: (w, x, g, u, v, norms, hasU) => measure(w, x, g, u, v, norms, hasU, rank, inFeatures, outFeatures, bias),
+    step: (w, x, g, u, v, scaling, rate, running, decay, fisher, anchor, penalty) =>
+      step(w, x, g, u, v, scaling, rate, running, decay, fisher, anchor, penalty, rank, inFeatures, outFeatures, bias),
+    accumulate: (pending, x, g, u, v, scaling, reward, running, decay) =>
+      step(pending, x, g, u, v, scaling, -reward, running, decay, 0, 0, 0, rank, inFeatures, outFeatures, bias),
+  };
+}

@@ -1,0 +1,62 @@
+import { checkAllFinite, checkFloats } from "../base/check.js";
+import { MicroLoraError } from "../base/errors.js";
+import type { Pointer } from "../kernels/contract.js";
+import type { Runtime } from "../kernels/runtime.js";
+
+/** What a click offers: documents by id, where an index finds them, or by vector. */
+export interface Candidates<Id> {
+  readonly chosen: Id | Float32Array;
+  readonly shown: readonly (Id | Float32Array)[];
+  readonly index?: { readonly dimensions: number; readonly runtime: Runtime; pointerOf(id: Id): Pointer };
+}
+
+/**
+ * Unit vectors of everything that was shown, and which of them was chosen; vectors are copied to scratch memory, what
+ * an index of the same runtime holds stays where it is.
+ * @throws MicroLoraError `not-shown`, `unknown-document`, `shape-mismatch`, `not-finite`, `invalid-config`
+ */
+export function candidatesOf<Id extends string | number>(
+  { chosen, shown, index }: Candidates<Id>,
+  runtime: Runtime,
+  dimensions: number,
+): { documents: Pointer[]; chosen: number } {
+  const at = shown.findIndex((item) => item === chosen || (isVector(item) && isVector(chosen) && equal(item, chosen)));
+  if (at === -1) {
+    throw new MicroLoraError(
+      "not-shown",
+      "chosen",
+      "is not among `shown`",
+      "Pass everything that was shown, the chosen one too",
+    );
+  }
+  const copies = runtime.scratch.output.reserve(shown.length * dimensions);
+  const documents = shown.map((item, j) => {
+    if (!isVector(item)) return pointerOf(item, index, runtime, dimensions);
+    copyUnit(item, runtime, copies + 4 * j * dimensions, dimensions, `shown[${j}]`);
+    return copies + 4 * j * dimensions;
+  });
+  return { documents, chosen: at };
+}
+
+function pointerOf<Id>(id: Id, index: Candidates<Id>["index"], runtime: Runtime, dimensions: number): Pointer {
+  if (index?.runtime === runtime && index.dimensions === dimensions) return index.pointerOf(id);
+  const problem = index === undefined ? "is missing" : "is of another runtime or another width";
+  throw new MicroLoraError("invalid-config", "index", problem, "Pass the index that the ids belong to, or vectors");
+}
+
+function copyUnit(vector: Float32Array, runtime: Runtime, pointer: Pointer, dimensions: number, where: string): void {
+  checkFloats(vector, dimensions, where);
+  let squares = 0;
+  for (let i = 0; i < vector.length; i++) squares += vector[i]! * vector[i]!;
+  if (!Number.isFinite(squares)) checkAllFinite(vector, where);
+  const norm = Math.sqrt(squares) || 1;
+  for (let i = 0; i < vector.length; i++) runtime.f32[(pointer >> 2) + i] = vector[i]! / norm;
+}
+
+function isVector(item: unknown): item is Float32Array {
+  return typeof item === "object";
+}
+
+function equal(a: Float32Array, b: Float32Array): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
+}

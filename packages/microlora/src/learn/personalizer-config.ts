@@ -1,0 +1,51 @@
+import { checkFinite, checkRange } from "../base/check.js";
+import { MicroLoraError } from "../base/errors.js";
+import type { RecallConfig } from "./recall.js";
+
+/** The slow speed: a MicroLoRA on the query's embedding. */
+export interface SlowConfig {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly bias: boolean;
+  readonly learningRate: number;
+  readonly ewcLambda: number;
+  readonly fisherDecay: number;
+}
+
+/** What a `Personalizer` does, every default filled in. */
+export interface ResolvedPersonalizer {
+  readonly dimensions: number;
+  /** Temperature of the softmax over the cosine scores of what was shown. */
+  readonly temperature: number;
+  readonly recall: RecallConfig | null;
+}
+
+/** Values found on validation data; what was tried and measured stands in docs/decisions. */
+export const PERSONALIZER_DEFAULTS: {
+  readonly temperature: number;
+  readonly slow: SlowConfig;
+  readonly recall: RecallConfig;
+} = {
+  temperature: 0.1,
+  slow: { rank: 2, alpha: 2, bias: true, learningRate: 0.01, ewcLambda: 1, fisherDecay: 0.99 },
+  recall: { bytes: 65_536, sharpness: 14, strength: 0.5, gateFrom: 0.2, gateTo: 0.5 },
+};
+
+/** Refuses settings, of a caller or of a file, that no `Personalizer` could have. @throws MicroLoraError */
+export function checkPersonalizer({ dimensions, temperature, recall }: ResolvedPersonalizer): void {
+  if (!Number.isInteger(dimensions)) refuse("dimensions", dimensions, "Pass the width of your embeddings");
+  checkRange(dimensions, 1, 2 ** 20, "dimensions");
+  checkRange(temperature, 1e-4, 1e4, "temperature");
+  if (recall === null) return;
+  if (!Number.isInteger(recall.bytes)) refuse("recall.bytes", recall.bytes, "Pass a whole number of bytes");
+  checkRange(recall.bytes, 0, 2 ** 30, "recall.bytes");
+  checkRange(recall.sharpness, 0, 1e4, "recall.sharpness");
+  checkRange(recall.strength, 0, 1e4, "recall.strength");
+  checkFinite(recall.gateFrom, "recall.gateFrom");
+  checkFinite(recall.gateTo, "recall.gateTo");
+  if (!(recall.gateTo > recall.gateFrom)) refuse("recall.gateTo", recall.gateTo, "Pass more than gateFrom");
+}
+
+function refuse(where: string, value: unknown, remedy: string): never {
+  throw new MicroLoraError("invalid-config", where, `is ${String(value)}`, remedy);
+}

@@ -1,0 +1,295 @@
+import { adapterSpecs, type MicroLoraConfig, type ResolvedConfig, resolveConfig } from "./adapter/config.js";
+import type { Penalty } from "./adapter/learning.js";
+import { type ForwardOptions, LoraAdapter } from "./adapter/lora-adapter.js";
+import type { MergeTarget } from "./adapter/merge.js";
+import type { ForwardToken } from "./adapter/token.js";
+import { checkRange } from "./base/check.js";
+import { MicroLoraError } from "./base/errors.js";
+import { checkState, decodeState, encodeState, type MicroLoraState } from "./checkpoint/state.js";
+import type { KernelsName, Pointer } from "./kernels/contract.js";
+import { type Runtime, sharedRuntime } from "./kernels/runtime.js";
+import type { EwcState } from "./learn/ewc-state.js";
+import { type Feedback, gradientOf, type LearnResult } from "./learn/feedback.js";
+
+export interface LoadOptions {
+  /** Fingerprint of the base model that the adapters are about to serve. */
+  readonly baseModel?: string;
+  /** Loads even where the fingerprints differ. */
+  readonly allowWrongBase?: boolean;
+  readonly runtime?: Runtime;
+  readonly kernels?: KernelsName;
+}
+
+/** The adapters of one model and one user: forward, learning from feedback, and everything that survives a restart. */
+export class MicroLora {
+  readonly config: ResolvedConfig;
+  /** The memory and the kernels that the adapters live on. */
+  readonly runtime: Runtime;
+  /** Whether adapters act and learn. */
+  enabled = true;
+  readonly #adapters = new Map<string, LoraAdapter>();
+  readonly #buffers: Pointer[] = [];
+  readonly #result: LearnResult = { applied: false, reason: null, gradientNorm: 0 };
+  #adaptationCount = 0;
+  #forwardCount = 0;
+
+  private constructor(config: ResolvedConfig, runtime: Runtime) {
+    this.config = config;
+    this.runtime = runtime;
+    try {
+      for (const spec of adapterSpecs(config)) this.#adapters.set(spec.module, new LoraAdapter(runtime, spec));
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** @throws MicroLoraError `invalid-config`, `memory-full`, `kernels-unavailable` */
+  static async create(config: MicroLoraConfig): Promise<MicroLora> {
+    const resolved = resolveConfig(config);
+    return new MicroLora(resolved, config.runtime ?? (await sharedRuntime(config.kernels)));
+  }
+
+  /** A copy in the state that `exportState` gave. @throws MicroLoraError `corrupt-checkpoint`, `wrong-base` */
+  static async fromState(state: MicroLoraState, options: LoadOptions = {}): Promise<MicroLora> {
+    checkState(state);
+    checkBase(state.config.baseModel, options);
+    const lora = new MicroLora(state.config, options.runtime ?? (await sharedRuntime(options.kernels)));
+    try {
+      for (const adapter of state.adapters) lora.adapterOf(adapter.module).restoreState(adapter);
+    } catch (error) {
+      lora[Symbol.dispose]();
+      throw error;
+    }
+    lora.enabled = state.enabled;
+    lora.#adaptationCount = state.adaptationCount;
+    lora.#forwardCount = state.forwardCount;
+    return lora;
+  }
+
+  /** What `toBytes` wrote, checked in full before anything is built. @throws MicroLoraError */
+  static async fromBytes(bytes: Uint8Array, options: LoadOptions = {}): Promise<MicroLora> {
+    return MicroLora.fromState(decodeState(bytes), options);
+  }
+
+  /** Number of `learn` and `adapt` calls that took effect. */
+  get adaptationCount(): number {
+    return this.#adaptationCount;
+  }
+
+  /** Number of `forward` and `forwardAdd` calls that took effect. */
+  get forwardCount(): number {
+    return this.#forwardCount;
+  }
+
+  /** Number of parameters of all modules. */
+  get paramCount(): number {
+    return this.#sum((adapter) => adapter.paramCount);
+  }
+
+  /** Bytes of the parameters of all modules. */
+  get memoryBytes(): number {
+    return this.#sum((adapter) => adapter.memoryBytes);
+  }
+
+  /** The adapter of a module; undefined if it has none. */
+  getAdapter(module: string): LoraAdapter | undefined {
+    return this.#adapters.get(module);
+  }
+
+  /** A zeroed buffer in the adapters' memory, which calls take without copying; freed with this object. */
+  allocate(length: number): Float32Array {
+    checkRange(length, 0, 2 ** 30, "length");
+    const pointer = this.runtime.allocate(length);
+    this.#buffers.push(pointer);
+    return this.runtime.view(pointer, length);
+  }
+
+  /**
+   * The delta of a module, scaling * (x A) B + bias; zeros while disabled.
+   * @param x [inFeatures]
+   * @returns a new array [outFeatures]
+   * @throws MicroLoraError `unknown-module`, `shape-mismatch`, `not-finite`, `disposed`
+   */
+  forward(x: Float32Array, module: string, options?: ForwardOptions): Float32Array {
+    const adapter = this.adapterOf(module);
+    if (!this.enabled) return new Float32Array(adapter.outFeatures);
+    const delta = adapter.forward(x, options);
+    this.#forwardCount++;
+    return delta;
+  }
+
+  /**
+   * Adds the delta of a module to `output`; nothing is added while disabled, and nothing allocated.
+   * @param x [inFeatures]; @param output [outFeatures], untouched if anything is refused
+   * @param options keep: return a token, with which `learn` need not compute x A again
+   */
+  forwardAdd(
+    x: Float32Array,
+    module: string,
+    output: Float32Array,
+    options: { readonly keep: true },
+  ): ForwardToken | undefined;
+  forwardAdd(x: Float32Array, module: string, output: Float32Array, options?: { readonly keep?: boolean }): undefined;
+  forwardAdd(
+    x: Float32Array,
+    module: string,
+    output: Float32Array,
+    options?: { readonly keep?: boolean },
+  ): ForwardToken | undefined {
+    const adapter = this.adapterOf(module);
+    if (!this.enabled) return undefined;
+    const token = adapter.forwardAdd(x, output, options?.keep);
+    this.#forwardCount++;
+    return token;
+  }
+
+  /**
+   * One request from gradient to updated weights: w <- w - learningRate * (reward * g + ewcLambda * fisher * (w - anchor)),
+   * with g the exact gradient of each factor (EWC: Kirkpatrick et al. 2017; online Fisher: Schwarz et al. 2018).
+   * @param x [inFeatures]; @param options token: of the `forwardAdd` that this gradient belongs to
+   * @returns one object that every call writes anew
+   * @throws MicroLoraError `nothing-to-learn-from`, `shape-mismatch`, `not-finite`, `out-of-range`, `stale-token`,
+   * `update-overflow`, `unknown-module`; nothing has changed then
+   */
+  learn(x: Float32Array, feedback: Feedback, options?: { readonly token?: ForwardToken }): Readonly<LearnResult> {
+    const gradient = gradientOf(feedback);
+    const { learningRate, ewcLambda } = this.config.learning;
+    const rate = learningRate * (feedback.reward ?? 1);
+    const penalty = learningRate * ewcLambda;
+    const result = this.#result;
+    result.applied = false;
+    result.reason = "disabled";
+    result.gradientNorm = 0;
+    if (feedback.module !== undefined) {
+      const adapter = this.adapterOf(feedback.module);
+      if (!this.enabled) return result;
+      result.gradientNorm = adapter.measureExample(x, gradient, options?.token);
+      adapter.learning.allowStep(result.gradientNorm, rate, penalty);
+      adapter.learning.takeStep(rate, penalty);
+      adapter.expireTokens();
+    } else {
+      if (!this.enabled) return result;
+      result.gradientNorm = this.#learnAll(x, gradient, rate, penalty);
+    }
+    this.#adaptationCount++;
+    result.applied = true;
+    result.reason = null;
+    return result;
+  }
+
+  /** Ends a task: the running Fisher information joins the frozen one, and the penalty pulls to the weights of now. */
+  consolidate(): void {
+    for (const adapter of this.#adapters.values()) adapter.learning.allowConsolidation();
+    for (const adapter of this.#adapters.values()) adapter.learning.consolidate();
+  }
+
+  /**
+   * Accumulates the gradient of one request in its module, or in all; `applyUpdates` applies it.
+   * @throws MicroLoraError as `learn`; nothing has changed then
+   */
+  adapt(x: Float32Array, feedback: Feedback): void {
+    const gradient = gradientOf(feedback);
+    const adapters = feedback.module === undefined ? [...this.#adapters.values()] : [this.adapterOf(feedback.module)];
+    if (!this.enabled) return;
+    const reward = feedback.reward ?? 1;
+    for (const adapter of adapters) adapter.learning.allowAccumulation(adapter.measureExample(x, gradient), reward);
+    for (const adapter of adapters) adapter.learning.accumulate(reward);
+    this.#adaptationCount++;
+  }
+
+  /** w <- w - learningRate * mean of the gradients accumulated, in every module that has some. */
+  applyUpdates(learningRate: number): void {
+    for (const adapter of this.#adapters.values()) adapter.learning.allowPending(learningRate);
+    for (const adapter of this.#adapters.values()) adapter.applyGradients(learningRate);
+  }
+
+  /** As `applyUpdates`, under the penalty ewcLambda * fisher * (w - optimal) in the modules that `ewc` has. */
+  applyUpdatesWithEwc(learningRate: number, ewc: ReadonlyMap<string, EwcState>, ewcLambda: number): void {
+    const penalties = new Map<string, Penalty>();
+    for (const [module, state] of ewc) penalties.set(module, state.penaltyFor(this.adapterOf(module), ewcLambda));
+    for (const [module, adapter] of this.#adapters) adapter.learning.allowPending(learningRate, penalties.get(module));
+    for (const [module, adapter] of this.#adapters) {
+      adapter.learning.applyPending(learningRate, penalties.get(module));
+      adapter.expireTokens();
+    }
+  }
+
+  /** Adds scaling * A B of a module to its base weights; see `LoraAdapter.mergeInto`. */
+  mergeIntoBase(module: string, weights: Float32Array, target: MergeTarget): void {
+    this.adapterOf(module).mergeInto(weights, target);
+  }
+
+  /** Every module back to its initial state, bit for bit, and the counters to zero. */
+  reset(): void {
+    for (const adapter of this.#adapters.values()) adapter.reset();
+    this.#adaptationCount = 0;
+    this.#forwardCount = 0;
+  }
+
+  /** A copy of everything that a restart must bring back. */
+  exportState(): MicroLoraState {
+    return {
+      config: this.config,
+      kernels: this.runtime.kernels.name,
+      enabled: this.enabled,
+      adaptationCount: this.#adaptationCount,
+      forwardCount: this.#forwardCount,
+      adapters: [...this.#adapters.values()].map((adapter) => adapter.exportState()),
+    };
+  }
+
+  /** The state as a file: canonical, versioned, checksummed. */
+  toBytes(): Uint8Array {
+    return encodeState(this.exportState());
+  }
+
+  /** Frees the memory of the adapters and of the buffers allocated; any use after that is refused. */
+  [Symbol.dispose](): void {
+    for (const adapter of this.#adapters.values()) adapter[Symbol.dispose]();
+    for (const pointer of this.#buffers.splice(0)) this.runtime.free(pointer);
+  }
+
+  /** @internal */
+  adapterOf(module: string): LoraAdapter {
+    const adapter = this.#adapters.get(module);
+    if (adapter !== undefined) return adapter;
+    throw new MicroLoraError(
+      "unknown-module",
+      "module",
+      `${module} has no adapter; there are ${[...this.#adapters.keys()].join(", ")}`,
+      "Name it in targetModules",
+    );
+  }
+
+  /** All modules are measured and allowed before the first of them is written. */
+  #learnAll(x: Float32Array, gradient: Float32Array, rate: number, penalty: number): number {
+    let squares = 0;
+    for (const adapter of this.#adapters.values()) {
+      const norm = adapter.measureExample(x, gradient);
+      adapter.learning.allowStep(norm, rate, penalty);
+      squares += norm * norm;
+    }
+    for (const adapter of this.#adapters.values()) {
+      adapter.learning.takeStep(rate, penalty);
+      adapter.expireTokens();
+    }
+    return Math.sqrt(squares);
+  }
+
+  #sum(of: (adapter: LoraAdapter) => number): number {
+    let sum = 0;
+    for (const adapter of this.#adapters.values()) sum += of(adapter);
+    return sum;
+  }
+}
+
+function checkBase(saved: string | null, { baseModel, allowWrongBase = false }: LoadOptions): void {
+  if (baseModel === undefined || saved === null || saved === baseModel || allowWrongBase) return;
+  throw new MicroLoraError(
+    "wrong-base",
+    "baseModel",
+    `the checkpoint was learned on ${saved}, not on ${baseModel}`,
+    "Load it on its own base model, or pass allowWrongBase",
+  );
+}
