@@ -120,25 +120,27 @@ function put4(
 function expand4(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
   const c0 = f32x4.splat(f32x4.extract_lane(c, 0)), c1 = f32x4.splat(f32x4.extract_lane(c, 1));
   const c2 = f32x4.splat(f32x4.extract_lane(c, 2)), c3 = f32x4.splat(f32x4.extract_lane(c, 3));
-  const unrolled = wholeEnd(y, n, 2), whole = wholeEnd(y, n, 1), end = rowEnd(y, n);
+  const unrolled = wholeEnd(y, n, 4), whole = wholeEnd(y, n, 1), end = rowEnd(y, n);
   let b1 = rowEnd(b0, n), b2 = rowEnd(b1, n), b3 = rowEnd(b2, n);
   if (y < unrolled) do {
     put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 0);
     put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 16);
-    b0 += 2 * VECTOR;
-    b1 += 2 * VECTOR;
-    b2 += 2 * VECTOR;
-    b3 += 2 * VECTOR;
-    y += 2 * VECTOR;
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 32);
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 48);
+    b0 += 4 * VECTOR;
+    b1 += 4 * VECTOR;
+    b2 += 4 * VECTOR;
+    b3 += 4 * VECTOR;
+    y += 4 * VECTOR;
   } while (y < unrolled);
-  if (y < whole) {
+  if (y < whole) do {
     put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 0);
     b0 += VECTOR;
     b1 += VECTOR;
     b2 += VECTOR;
     b3 += VECTOR;
     y += VECTOR;
-  }
+  } while (y < whole);
   if (y < end) do {
     put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, false, 0);
     b0 += FLOAT;

@@ -1,5 +1,6 @@
-import { checkAllFinite, checkFloats, checkRange } from "./base/check.js";
+import { checkAllFinite, checkCount, checkFloats } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";
+import { writeUnit } from "./base/unit.js";
 import type { Pointer } from "./kernels/contract.js";
 import { type Runtime, sharedRuntime } from "./kernels/runtime.js";
 
@@ -32,7 +33,9 @@ export class EmbeddingIndex {
       if (this.#rows.get(id) !== row) refuse(`document ${id}`, "is there twice", "Give each document an id of its own");
     }
     this.#vectors = runtime.allocate(documents.length * this.dimensions);
-    for (const [row, [, vector]] of documents.entries()) this.#normalise(vector, row);
+    for (const [row, [id, vector]] of documents.entries()) {
+      writeUnit(vector, runtime.f32, (this.#vectors >>> 2) + row * this.dimensions, `document ${id}`);
+    }
   }
 
   /**
@@ -57,17 +60,16 @@ export class EmbeddingIndex {
    */
   search(query: Float32Array, k: number): SearchHit[] {
     this.#checkLive();
-    checkRange(k, 0, Number.MAX_SAFE_INTEGER, "k");
+    checkCount(k, Number.MAX_SAFE_INTEGER, "k");
     if (this.size === 0) return [];
     checkFloats(query, this.dimensions, "query");
-    checkAllFinite(query, "query");
     const { kernels, scratch, f32 } = this.runtime;
-    const input = scratch.input.place(query);
+    const input = scratch.input.reserve(this.dimensions);
+    writeUnit(query, f32, input >>> 2, "query");
     const scores = scratch.rows.reserve(this.size);
     kernels.project(this.#vectors, input, scores, this.size, this.dimensions);
-    const norm = Math.sqrt(kernels.sumSquares(input, this.dimensions)) || 1;
-    const best = topRows(f32.subarray(scores >> 2, (scores >> 2) + this.size), Math.min(k, this.size));
-    return best.map((row) => ({ id: this.#ids[row]!, score: f32[(scores >> 2) + row]! / norm }));
+    const best = topRows(f32.subarray(scores >>> 2, (scores >>> 2) + this.size), Math.min(k, this.size));
+    return best.map((row) => ({ id: this.#ids[row]!, score: f32[(scores >>> 2) + row]! }));
   }
 
   /** @internal Where a document's unit vector lies. @throws MicroLoraError `unknown-document` */
@@ -90,14 +92,6 @@ export class EmbeddingIndex {
     if (this.#disposed) return;
     this.#disposed = true;
     this.runtime.free(this.#vectors);
-  }
-
-  #normalise(vector: Float32Array, row: number): void {
-    const at = (this.#vectors >> 2) + row * this.dimensions;
-    let squares = 0;
-    for (let i = 0; i < vector.length; i++) squares += vector[i]! ** 2;
-    const norm = Math.sqrt(squares) || 1;
-    for (let i = 0; i < vector.length; i++) this.runtime.f32[at + i] = vector[i]! / norm;
   }
 
   #checkLive(): void {

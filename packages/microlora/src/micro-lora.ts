@@ -2,20 +2,17 @@ import { adapterSpecs, type MicroLoraConfig, type ResolvedConfig, resolveConfig 
 import type { Penalty } from "./adapter/learning.js";
 import { type ForwardOptions, LoraAdapter } from "./adapter/lora-adapter.js";
 import type { MergeTarget } from "./adapter/merge.js";
-import type { ForwardToken } from "./adapter/token.js";
-import { checkRange } from "./base/check.js";
+import { type ForwardToken, refuseToken } from "./adapter/token.js";
+import { checkCount } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";
+import { type BaseModelOptions, checkBase } from "./checkpoint/base-model.js";
 import { checkState, decodeState, encodeState, type MicroLoraState } from "./checkpoint/state.js";
 import type { KernelsName, Pointer } from "./kernels/contract.js";
 import { type Runtime, sharedRuntime } from "./kernels/runtime.js";
 import type { EwcState } from "./learn/ewc-state.js";
 import { type Feedback, gradientOf, type LearnResult } from "./learn/feedback.js";
 
-export interface LoadOptions {
-  /** Fingerprint of the base model that the adapters are about to serve. */
-  readonly baseModel?: string;
-  /** Loads even where the fingerprints differ. */
-  readonly allowWrongBase?: boolean;
+export interface LoadOptions extends BaseModelOptions {
   readonly runtime?: Runtime;
   readonly kernels?: KernelsName;
 }
@@ -32,6 +29,7 @@ export class MicroLora {
   readonly #result: LearnResult = { applied: false, reason: null, gradientNorm: 0 };
   #adaptationCount = 0;
   #forwardCount = 0;
+  #disposed = false;
 
   private constructor(config: ResolvedConfig, runtime: Runtime) {
     this.config = config;
@@ -99,7 +97,8 @@ export class MicroLora {
 
   /** A zeroed buffer in the adapters' memory, which calls take without copying; freed with this object. */
   allocate(length: number): Float32Array {
-    checkRange(length, 0, 2 ** 30, "length");
+    this.#checkLive();
+    checkCount(length, 2 ** 30, "length");
     const pointer = this.runtime.allocate(length);
     this.#buffers.push(pointer);
     return this.runtime.view(pointer, length);
@@ -169,6 +168,8 @@ export class MicroLora {
       adapter.learning.takeStep(rate, penalty);
       adapter.expireTokens();
     } else {
+      this.#checkLive();
+      if (options?.token !== undefined) refuseToken("goes with one module, but the feedback names none");
       if (!this.enabled) return result;
       result.gradientNorm = this.#learnAll(x, gradient, rate, penalty);
     }
@@ -189,6 +190,7 @@ export class MicroLora {
    * @throws MicroLoraError as `learn`; nothing has changed then
    */
   adapt(x: Float32Array, feedback: Feedback): void {
+    this.#checkLive();
     const gradient = gradientOf(feedback);
     const adapters = feedback.module === undefined ? [...this.#adapters.values()] : [this.adapterOf(feedback.module)];
     if (!this.enabled) return;
@@ -246,12 +248,14 @@ export class MicroLora {
 
   /** Frees the memory of the adapters and of the buffers allocated; any use after that is refused. */
   [Symbol.dispose](): void {
+    this.#disposed = true;
     for (const adapter of this.#adapters.values()) adapter[Symbol.dispose]();
     for (const pointer of this.#buffers.splice(0)) this.runtime.free(pointer);
   }
 
   /** @internal */
   adapterOf(module: string): LoraAdapter {
+    this.#checkLive();
     const adapter = this.#adapters.get(module);
     if (adapter !== undefined) return adapter;
     throw new MicroLoraError(
@@ -277,19 +281,14 @@ export class MicroLora {
     return Math.sqrt(squares);
   }
 
+  #checkLive(): void {
+    if (this.#disposed)
+      throw new MicroLoraError("disposed", "adapters", "were disposed of", "Create or load them again");
+  }
+
   #sum(of: (adapter: LoraAdapter) => number): number {
     let sum = 0;
     for (const adapter of this.#adapters.values()) sum += of(adapter);
     return sum;
   }
-}
-
-function checkBase(saved: string | null, { baseModel, allowWrongBase = false }: LoadOptions): void {
-  if (baseModel === undefined || saved === null || saved === baseModel || allowWrongBase) return;
-  throw new MicroLoraError(
-    "wrong-base",
-    "baseModel",
-    `the checkpoint was learned on ${saved}, not on ${baseModel}`,
-    "Load it on its own base model, or pass allowWrongBase",
-  );
 }

@@ -1,5 +1,7 @@
 import { checkAllFinite, checkFinite, checkFloats } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";
+import { norm } from "./base/unit.js";
+import { checkBase } from "./checkpoint/base-model.js";
 import {
   checkPersonalizerState,
   decodePersonalizer,
@@ -15,6 +17,7 @@ import {
   checkPersonalizer,
   PERSONALIZER_DEFAULTS,
   type ResolvedPersonalizer,
+  SLOW_MODULE,
   type SlowConfig,
 } from "./learn/personalizer-config.js";
 import { Recall, type RecallConfig } from "./learn/recall.js";
@@ -58,8 +61,6 @@ export interface ClickResult {
   gradientNorm: number;
 }
 
-const MODULE = "query";
-
 /**
  * One user's view of an embedding, which learns from clicks at two speeds: y = x + slow(x) + recall(x). Documents are
  * embedded once and never again; only queries are transformed.
@@ -87,11 +88,16 @@ export class Personalizer {
     this.runtime = runtime;
     this.#slow = slow;
     this.#recall = config.recall && new Recall(runtime, n, config.recall);
-    this.#work = runtime.allocate(3 * n);
+    try {
+      this.#work = runtime.allocate(3 * n);
+    } catch (error) {
+      slow?.[Symbol.dispose]();
+      throw error;
+    }
     this.#x = runtime.view(this.#work, n);
     this.#y = runtime.view(this.#work + 4 * n, n);
     this.#gradient = runtime.view(this.#work + 8 * n, n);
-    this.#feedback = { gradient: this.#gradient, module: MODULE };
+    this.#feedback = { gradient: this.#gradient, module: SLOW_MODULE };
   }
 
   /** @throws MicroLoraError `invalid-config`, `out-of-range`, `memory-full`, `kernels-unavailable` */
@@ -101,6 +107,7 @@ export class Personalizer {
       dimensions,
       temperature: config.temperature ?? PERSONALIZER_DEFAULTS.temperature,
       recall: recall === false ? null : { ...PERSONALIZER_DEFAULTS.recall, ...recall },
+      baseModel: baseModel ?? null,
     };
     checkPersonalizer(resolved);
     const runtime = config.runtime ?? (await sharedRuntime(config.kernels));
@@ -111,7 +118,7 @@ export class Personalizer {
         : await MicroLora.create({
             ...shape,
             hiddenSize: dimensions,
-            targetModules: [MODULE],
+            targetModules: [SLOW_MODULE],
             seed,
             learning: { learningRate, ewcLambda, fisherDecay },
             runtime,
@@ -123,10 +130,16 @@ export class Personalizer {
   /** A copy in the state that `exportState` gave. @throws MicroLoraError `corrupt-checkpoint`, `wrong-base` */
   static async fromState(state: PersonalizerState, options: LoadOptions = {}): Promise<Personalizer> {
     checkPersonalizerState(state);
+    checkBase(state.config.baseModel, options);
     const runtime = options.runtime ?? (await sharedRuntime(options.kernels));
     const slow = state.slow && (await MicroLora.fromState(state.slow, { ...options, runtime }));
     const personalizer = new Personalizer(state.config, runtime, slow);
-    if (state.recall !== null) personalizer.#recall?.restore(state.recall);
+    try {
+      if (state.recall !== null) personalizer.#recall?.restore(state.recall);
+    } catch (error) {
+      personalizer[Symbol.dispose]();
+      throw error;
+    }
     personalizer.enabled = state.enabled;
     personalizer.#clicks = state.clicks;
     return personalizer;
@@ -160,11 +173,11 @@ export class Personalizer {
    * @throws MicroLoraError `shape-mismatch`, `not-finite`, `disposed`
    */
   transform(query: Float32Array): Float32Array {
-    const norm = this.#place(query);
-    if (norm === 0 || !this.enabled) return query.slice();
+    const length = this.#place(query);
+    if (length === 0 || !this.enabled) return query.slice();
     this.#forward();
     const output = new Float32Array(query.length);
-    for (let i = 0; i < output.length; i++) output[i] = query[i]! + norm * (this.#y[i]! - this.#x[i]!);
+    for (let i = 0; i < output.length; i++) output[i] = query[i]! + length * (this.#y[i]! - this.#x[i]!);
     return output;
   }
 
@@ -184,6 +197,8 @@ export class Personalizer {
     const result = this.#result;
     result.applied = false;
     result.reason = "disabled";
+    result.loss = 0;
+    result.gradientNorm = 0;
     if (this.#place(click.query) === 0) {
       throw new MicroLoraError("nothing-to-learn-from", "query", "is the zero vector", "Embed some text first");
     }
@@ -194,7 +209,7 @@ export class Personalizer {
     const { byteOffset: y } = this.#y;
     const { byteOffset: gradient } = this.#gradient;
     result.loss = cosineCrossEntropy(this.runtime, y, n, documents, chosen, this.config.temperature, gradient);
-    result.gradientNorm = Math.sqrt(this.runtime.kernels.sumSquares(gradient, n));
+    result.gradientNorm = norm(this.#gradient);
     checkFinite(result.gradientNorm, "gradient");
     this.#recall?.reserve();
     this.#slow?.learn(this.#x, this.#feedback);
@@ -218,8 +233,8 @@ export class Personalizer {
       config: this.config,
       enabled: this.enabled,
       clicks: this.#clicks,
-      recall: this.#recall && this.#recall.exportState(),
-      slow: this.#slow && this.#slow.exportState(),
+      recall: this.#recall?.exportState() ?? null,
+      slow: this.#slow?.exportState() ?? null,
     };
   }
 
@@ -241,18 +256,16 @@ export class Personalizer {
   #place(query: Float32Array): number {
     this.#checkLive();
     checkFloats(query, this.config.dimensions, "query");
-    let squares = 0;
-    for (let i = 0; i < query.length; i++) squares += query[i]! * query[i]!;
-    if (!Number.isFinite(squares)) checkAllFinite(query, "query");
-    const norm = Math.sqrt(squares);
-    if (norm === 0) return 0;
-    for (let i = 0; i < query.length; i++) this.#x[i] = query[i]! / norm;
+    const length = norm(query);
+    if (!Number.isFinite(length)) checkAllFinite(query, "query");
+    if (length === 0) return 0;
+    for (let i = 0; i < query.length; i++) this.#x[i] = query[i]! / length;
     this.#y.set(this.#x);
-    return norm;
+    return length;
   }
 
   #forward(): void {
-    this.#slow?.forwardAdd(this.#x, MODULE, this.#y);
+    this.#slow?.forwardAdd(this.#x, SLOW_MODULE, this.#y);
     this.#recall?.addTo(this.#x.byteOffset, this.#y.byteOffset);
   }
 

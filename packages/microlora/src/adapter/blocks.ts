@@ -22,7 +22,8 @@ export class AdapterBlocks {
   /** Sums of squares of x and of g [2]. */
   readonly norms: Pointer;
   readonly #runtime: Runtime;
-  readonly #learning: { [K in LearningBlock]: Pointer } = { fisher: 0, fisherRunning: 0, anchor: 0, pending: 0 };
+  readonly #reserved: { [K in LearningBlock]: Pointer } = { fisher: 0, fisherRunning: 0, anchor: 0, pending: 0 };
+  readonly #used: { [K in LearningBlock]: Pointer } = { fisher: 0, fisherRunning: 0, anchor: 0, pending: 0 };
 
   constructor(runtime: Runtime, shape: AdapterShape) {
     this.#runtime = runtime;
@@ -34,26 +35,39 @@ export class AdapterBlocks {
     this.norms = this.v + 4 * shape.rank;
   }
 
-  /** Pointer of a learning block; 0 if it was never used. */
+  /** Pointer of a learning block in use; else 0. */
   pointer(block: LearningBlock): Pointer {
-    return this.#learning[block];
+    return this.#used[block];
   }
 
-  /** Pointer of a learning block, made of zeros if there is none yet. @throws MicroLoraError `memory-full` */
-  ensure(block: LearningBlock): Pointer {
-    if (this.#learning[block] === 0) this.#learning[block] = this.#runtime.allocate(this.length);
-    return this.#learning[block];
+  /** Makes room for a learning block, which is no part of the state before `use`. @throws MicroLoraError `memory-full` */
+  reserve(block: LearningBlock): void {
+    if (this.#reserved[block] === 0) this.#reserved[block] = this.#runtime.allocate(this.length);
   }
 
-  /** Live view of a learning block. */
+  /** Pointer of a reserved learning block, made of zeros at its first use. */
+  use(block: LearningBlock): Pointer {
+    this.#used[block] = this.#reserved[block];
+    return this.#used[block];
+  }
+
+  /** Live view of a learning block in use. */
   view(block: LearningBlock): Float32Array | undefined {
-    const pointer = this.#learning[block];
+    const pointer = this.#used[block];
     return pointer === 0 ? undefined : this.#runtime.view(pointer, this.length);
   }
 
+  /** Makes a block zeros and no part of the state, but keeps its memory. */
+  clear(block: LearningBlock): void {
+    const at = this.#used[block] >>> 2;
+    if (at !== 0) this.#runtime.f32.fill(0, at, at + this.length);
+    this.#used[block] = 0;
+  }
+
   drop(block: LearningBlock): void {
-    this.#runtime.free(this.#learning[block]);
-    this.#learning[block] = 0;
+    this.#runtime.free(this.#reserved[block]);
+    this.#reserved[block] = 0;
+    this.#used[block] = 0;
   }
 
   free(): void {

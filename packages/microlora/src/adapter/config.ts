@@ -1,4 +1,4 @@
-import { MicroLoraError } from "../base/errors.js";
+import { MicroLoraError, shown } from "../base/errors.js";
 import type { KernelsName } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { paramCountOf } from "./blocks.js";
@@ -117,7 +117,8 @@ export function checkConfig(config: ResolvedConfig): void {
   boolean(config.rsLora, "rsLora");
   number(config.dropout, 0, 1 - 2 ** -24, "dropout");
   boolean(config.bias, "bias");
-  if (!Object.hasOwn(initialA, config.init)) refuse("init", config.init, 'Pass "kaiming" or "original"');
+  if (typeof config.init !== "string" || !Object.hasOwn(initialA, config.init))
+    refuse("init", config.init, 'Pass "kaiming" or "original"');
   integer(config.seed, 0, Number.MAX_SAFE_INTEGER, "seed");
   number(config.learning.learningRate, 0, 1e30, "learning.learningRate");
   number(config.learning.ewcLambda, 0, 1e30, "learning.ewcLambda");
@@ -197,5 +198,5 @@ function boolean(value: unknown, where: string): void {
 }
 
 function refuse(where: string, value: unknown, remedy: string): never {
-  throw new MicroLoraError("invalid-config", where, `is ${String(value)}`, remedy);
+  throw new MicroLoraError("invalid-config", where, `is ${shown(value)}`, remedy);
 }

@@ -21,7 +21,7 @@ export function forwardEach(adapters: readonly (LoraAdapter | null)[], x: Float3
   const table = scratch.rows.reserve(2 * rows);
   for (let row = 0; row < rows; row++) {
     const adapter = adapters[row]!;
-    const at = (table >> 2) + 2 * row;
+    const at = (table >>> 2) + 2 * row;
     u32[at] = adapter === null ? 0 : adapter.parametersFor(first);
     f32[at + 1] = adapter === null ? 0 : adapter.scaling;
   }
@@ -41,5 +41,5 @@ export function forwardEach(adapters: readonly (LoraAdapter | null)[], x: Float3
       "Scale it down",
     );
   }
-  if (output.buffer !== runtime.buffer) output.set(f32.subarray(y >> 2, (y >> 2) + output.length));
+  if (output.buffer !== runtime.buffer) output.set(f32.subarray(y >>> 2, (y >>> 2) + output.length));
 }

@@ -1,9 +1,12 @@
-import { checkAllFinite, checkFinite, checkRange } from "../base/check.js";
+import { checkAllFinite, checkRange } from "../base/check.js";
 import type { AdapterKernels, Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { type AdapterBlocks, LEARNING_BLOCKS, type LearningBlock } from "./blocks.js";
 import { checkMagnitude, Limits } from "./limits.js";
 import type { AdapterSpec } from "./spec.js";
+
+/** Root of the least float32: what is smaller may leave no trace in a sum of squares. */
+const ROOT_OF_LEAST = Math.sqrt(2 ** -149);
 
 /** An EWC penalty whose blocks lie in the memory, in the parameters' layout. */
 export interface Penalty {
@@ -34,6 +37,9 @@ export class AdapterLearning {
   // Where the example that was measured last lies.
   #x: Pointer = 0;
   #g: Pointer = 0;
+  // What its rows are multiplied by at most, and how much of the gradient's norm its float32 squares may have lost.
+  #factor = 0;
+  #lost = 0;
 
   constructor(runtime: Runtime, blocks: AdapterBlocks, spec: AdapterSpec, scaling: number) {
     this.#runtime = runtime;
@@ -63,32 +69,38 @@ export class AdapterLearning {
     this.#x = input;
     this.#g = output;
     this.#kernels.measure(parameters, input, output, u, v, norms, known ? 1 : 0);
-    const inputSquares = f32[norms >> 2]!;
-    const gradientSquares = f32[(norms >> 2) + 1]!;
+    const inputSquares = f32[norms >>> 2]!;
+    const gradientSquares = f32[(norms >>> 2) + 1]!;
     let squares = this.#spec.bias ? gradientSquares : 0;
+    let factors = 1;
     for (let r = 0; r < this.#spec.rank; r++) {
-      const us = this.#scaling * f32[(u >> 2) + r]!;
-      const vs = this.#scaling * f32[(v >> 2) + r]!;
+      const us = this.#scaling * f32[(u >>> 2) + r]!;
+      const vs = this.#scaling * f32[(v >>> 2) + r]!;
+      factors += us * us + vs * vs;
       squares += us * us * gradientSquares + vs * vs * inputSquares;
     }
-    if (!(Math.max(squares, inputSquares, gradientSquares) <= Limits.FLOAT32)) {
+    const factor = Math.sqrt(factors);
+    if (!(Math.max(squares, inputSquares, gradientSquares, factor) <= Limits.FLOAT32)) {
       checkAllFinite(x, "x");
       checkAllFinite(gradient, "gradient");
       checkMagnitude(Number.POSITIVE_INFINITY, "gradient");
     }
+    this.#factor = factor;
+    this.#lost = factor * Math.sqrt(x.length + gradient.length) * ROOT_OF_LEAST;
     return Math.sqrt(squares);
   }
 
   /** Allows or refuses the step of the example just measured. @throws MicroLoraError `update-overflow`, `memory-full` */
   allowStep(gradientNorm: number, rate: number, penalty: number): void {
+    checkMagnitude(Math.abs(rate) * this.#factor, "weights");
+    this.#limits.allowStep(Math.abs(rate) * (gradientNorm + this.#lost), penalty);
     this.#allowFisher(gradientNorm);
-    this.#limits.allowStep(Math.abs(rate) * gradientNorm, penalty);
   }
 
   /** The fused step of the example just measured. @param rate learning rate * reward; @param penalty rate * lambda */
   takeStep(rate: number, penalty: number): void {
     const { parameters, u, v } = this.#blocks;
-    const running = this.#blocks.pointer("fisherRunning");
+    const running = this.#blocks.use("fisherRunning");
     const fisher = this.#blocks.pointer("fisher");
     const anchor = this.#blocks.pointer("anchor");
     const decay = this.#spec.fisherDecay;
@@ -111,15 +123,15 @@ export class AdapterLearning {
 
   /** Allows or refuses to accumulate the example just measured. */
   allowAccumulation(gradientNorm: number, reward: number): void {
+    this.#limits.allowPending(Math.abs(reward) * (gradientNorm + this.#lost));
     this.#allowFisher(gradientNorm);
-    this.#blocks.ensure("pending");
-    this.#limits.allowPending(Math.abs(reward) * gradientNorm);
+    this.#blocks.reserve("pending");
   }
 
   accumulate(reward: number): void {
     const { u, v } = this.#blocks;
-    const pending = this.#blocks.pointer("pending");
-    const running = this.#blocks.pointer("fisherRunning");
+    const pending = this.#blocks.use("pending");
+    const running = this.#blocks.use("fisherRunning");
     this.#kernels.accumulate(pending, this.#x, this.#g, u, v, this.#scaling, reward, running, this.#spec.fisherDecay);
     this.#pendingUpdates++;
     this.#step++;
@@ -127,10 +139,10 @@ export class AdapterLearning {
 
   /** Allows or refuses what `applyPending` would do. */
   allowPending(learningRate: number, penalty?: Penalty): void {
-    checkFinite(learningRate, "learningRate");
+    checkRange(learningRate, 0, Limits.FLOAT32, "learningRate");
     if (penalty !== undefined) checkRange(penalty.ewcLambda, 0, Number.MAX_VALUE, "ewcLambda");
     if (this.#pendingUpdates === 0) return;
-    const step = Math.abs(learningRate / this.#pendingUpdates) * this.#limits.pending;
+    const step = (learningRate / this.#pendingUpdates) * this.#limits.pending;
     if (penalty === undefined) {
       this.#limits.allowStep(step, 0);
       return;
@@ -138,14 +150,14 @@ export class AdapterLearning {
     const { kernels } = this.#runtime;
     const fisher = kernels.maxAbs(penalty.fisher, this.#blocks.length);
     const anchor = kernels.maxAbs(penalty.anchor, this.#blocks.length);
-    this.#limits.allowStep(step, Math.abs(learningRate) * penalty.ewcLambda, fisher, anchor);
+    this.#limits.allowStep(step, learningRate * penalty.ewcLambda, fisher, anchor);
   }
 
   /** w <- w - learningRate * (mean of the pending gradients + penalty), and clears them; nothing if there are none. */
   applyPending(learningRate: number, penalty?: Penalty): void {
     if (this.#pendingUpdates === 0) return;
     const { parameters, length } = this.#blocks;
-    const { kernels, f32 } = this.#runtime;
+    const { kernels } = this.#runtime;
     const pending = this.#blocks.pointer("pending");
     const rate = learningRate / this.#pendingUpdates;
     if (penalty === undefined) kernels.apply(parameters, pending, length, rate);
@@ -153,7 +165,7 @@ export class AdapterLearning {
       const { fisher, anchor, ewcLambda } = penalty;
       kernels.applyEwc(parameters, pending, fisher, anchor, length, rate, learningRate * ewcLambda);
     }
-    f32.fill(0, pending >> 2, (pending >> 2) + length);
+    this.#blocks.clear("pending");
     this.#pendingUpdates = 0;
     this.#limits.clearPending();
   }
@@ -161,8 +173,8 @@ export class AdapterLearning {
   /** Allows or refuses to consolidate. @throws MicroLoraError `update-overflow`, `memory-full` */
   allowConsolidation(): void {
     if (this.#spec.ewcLambda === 0) return;
-    for (const block of ["fisherRunning", "fisher", "anchor"] as const) this.#blocks.ensure(block);
     this.#limits.allowConsolidation();
+    for (const block of ["fisher", "anchor"] as const) this.#blocks.reserve(block);
   }
 
   /** fisher <- fisher + running, running <- 0, anchor <- weights. */
@@ -171,9 +183,10 @@ export class AdapterLearning {
     const { parameters, length } = this.#blocks;
     const { kernels, f32 } = this.#runtime;
     const running = this.#blocks.pointer("fisherRunning");
-    kernels.apply(this.#blocks.pointer("fisher"), running, length, -1);
-    f32.fill(0, running >> 2, (running >> 2) + length);
-    f32.copyWithin(this.#blocks.pointer("anchor") >> 2, parameters >> 2, (parameters >> 2) + length);
+    const fisher = this.#blocks.use("fisher");
+    if (running !== 0) kernels.apply(fisher, running, length, -1);
+    this.#blocks.clear("fisherRunning");
+    f32.copyWithin(this.#blocks.use("anchor") >>> 2, parameters >>> 2, (parameters >>> 2) + length);
   }
 
   /** Forgets everything but the parameters. */
@@ -188,8 +201,7 @@ export class AdapterLearning {
     };
     for (const block of LEARNING_BLOCKS) {
       const view = this.#blocks.view(block);
-      const used = block !== "pending" || this.#pendingUpdates > 0;
-      if (view !== undefined && used) state[block] = view.slice();
+      if (view !== undefined) state[block] = view.slice();
     }
     return state;
   }
@@ -199,7 +211,9 @@ export class AdapterLearning {
     for (const block of LEARNING_BLOCKS) {
       this.#blocks.drop(block);
       const values = state[block];
-      if (values !== undefined) this.#runtime.f32.set(values, this.#blocks.ensure(block) >> 2);
+      if (values === undefined) continue;
+      this.#blocks.reserve(block);
+      this.#runtime.f32.set(values, this.#blocks.use(block) >>> 2);
     }
     this.#step = state.step;
     this.#pendingUpdates = state.pendingUpdates;
@@ -208,7 +222,7 @@ export class AdapterLearning {
 
   #allowFisher(gradientNorm: number): void {
     if (this.#spec.ewcLambda === 0) return;
-    this.#limits.allowRunning(gradientNorm * gradientNorm);
-    this.#blocks.ensure("fisherRunning");
+    this.#limits.allowRunning((gradientNorm + this.#lost) ** 2);
+    this.#blocks.reserve("fisherRunning");
   }
 }

@@ -5,6 +5,9 @@ import type { AdapterBlocks } from "./blocks.js";
 /** A little below the largest float32, so that rounding on the way cannot reach infinity. */
 const LIMIT = 3.4e38;
 
+/** A bound from which on the weights are measured at each step: what a caller wrote to them is in no bound. */
+const SUSPICIOUS = 1e30;
+
 /** Refuses a magnitude that float32 cannot hold. */
 export function checkMagnitude(value: number, where: string): void {
   if (value <= LIMIT) return;
@@ -49,13 +52,11 @@ export class Limits {
    * @throws MicroLoraError `update-overflow`
    */
   allowStep(step: number, penalty: number, fisher?: number, anchor?: number): void {
-    let next = this.#after(step, penalty, fisher ?? this.#fisher, anchor ?? this.#anchor);
-    if (!(next <= LIMIT)) {
+    if (!(this.#highest(step, penalty, fisher, anchor) <= SUSPICIOUS)) {
       this.measure();
-      next = this.#after(step, penalty, fisher ?? this.#fisher, anchor ?? this.#anchor);
-      checkMagnitude(next, "weights");
+      checkMagnitude(2 * this.#highest(step, penalty, fisher, anchor), "weights");
     }
-    this.#weights = next;
+    this.#weights = this.#after(step, penalty, fisher, anchor);
   }
 
   /** Allows or refuses running <- decay * running + (1 - decay) * square. */
@@ -66,6 +67,7 @@ export class Limits {
 
   /** Allows or refuses pending <- pending + g, where |g| <= step. */
   allowPending(step: number): void {
+    if (!(this.#pending + step <= LIMIT)) this.measure();
     checkMagnitude(this.#pending + step, "pending gradients");
     this.#pending += step;
   }
@@ -87,11 +89,13 @@ export class Limits {
     this.#pending = 0;
   }
 
-  /** A penalty step of at most 1 stays between weight and anchor; a longer one can overshoot by the rest. */
-  #after(step: number, penalty: number, fisher: number, anchor: number): number {
-    const pull = penalty * fisher;
-    const overshoot = pull <= 1 ? 0 : pull * (this.#weights + anchor);
-    return Math.max(this.#weights, pull > 0 ? anchor : 0) + overshoot + step;
+  /** The highest number that a step comes across; twice that also bounds a difference of two. */
+  #highest(step: number, penalty: number, fisher = this.#fisher, anchor = this.#anchor): number {
+    return Math.max(this.#after(step, penalty, fisher, anchor), penalty, penalty * fisher, anchor);
+  }
+
+  #after(step: number, penalty: number, fisher = this.#fisher, anchor = this.#anchor): number {
+    return this.#weights + penalty * fisher * (this.#weights + anchor) + step;
   }
 
   #maxOf(block: "anchor" | "fisher" | "fisherRunning" | "pending"): number {

@@ -121,7 +121,7 @@ export class LoraAdapter {
     const input = this.#place(x, options.training === true);
     const output = this.runtime.scratch.output.reserve(this.outFeatures);
     if (this.#kernels.forward(parameters, input, u, output, this.scaling) === 0) refuseInput(x);
-    return this.runtime.f32.slice(output >> 2, (output >> 2) + this.outFeatures);
+    return this.runtime.f32.slice(output >>> 2, (output >>> 2) + this.outFeatures);
   }
 
   /**
@@ -136,7 +136,7 @@ export class LoraAdapter {
     const place = this.runtime.scratch.output.place(output);
     if (this.#kernels.forwardAdd(parameters, input, u, place, this.scaling) === 0) refuseInput(x);
     if (output.buffer !== this.runtime.buffer) {
-      output.set(this.runtime.f32.subarray(place >> 2, (place >> 2) + this.outFeatures));
+      output.set(this.runtime.f32.subarray(place >>> 2, (place >>> 2) + this.outFeatures));
     }
     if (!keep) return undefined;
     this.#tokens ??= new TokenRing(this.rank);
@@ -160,7 +160,7 @@ export class LoraAdapter {
     const refused = this.#kernels.forwardBatch(parameters, input, u, y, rows, this.scaling);
     if (refused !== -1) refuseInput(x, refused, this.inFeatures);
     if (inPlace) return output;
-    const deltas = f32.subarray(y >> 2, (y >> 2) + rows * this.outFeatures);
+    const deltas = f32.subarray(y >>> 2, (y >>> 2) + rows * this.outFeatures);
     if (output === undefined) return deltas.slice();
     output.set(deltas);
     return output;
@@ -225,7 +225,7 @@ export class LoraAdapter {
   reset(): void {
     const { parameters, length } = this.#live();
     const { seed, init, rank, inFeatures } = this.spec;
-    this.runtime.f32.fill(0, parameters >> 2, (parameters >> 2) + length);
+    this.runtime.f32.fill(0, parameters >>> 2, (parameters >>> 2) + length);
     initialA[init](this.loraA, rank, inFeatures, seed, this.#stream);
     this.#learning.reset();
     this.#tokens?.expire();
@@ -341,7 +341,7 @@ export class LoraAdapter {
   }
 
   #concatenate(parts: readonly Float32Array[], pointer: Pointer): void {
-    let at = pointer >> 2;
+    let at = pointer >>> 2;
     for (const part of parts) {
       this.runtime.f32.set(part, at);
       at += part.length;

@@ -1,5 +1,5 @@
 import { checkAllFinite, checkFloats } from "../base/check.js";
-import { MicroLoraError } from "../base/errors.js";
+import { MicroLoraError, shown } from "../base/errors.js";
 import type { LoraAdapter } from "./lora-adapter.js";
 
 /** How base weights lie in memory, row after row: [in, out], or [out, in] as PyTorch's Linear has them. */
@@ -29,7 +29,7 @@ export function merge(adapter: LoraAdapter, weights: Float32Array, target: Merge
     const part = weights.subarray(row * cols, (row + count) * cols);
     const y = runtime.scratch.output.place(part);
     runtime.kernels.merge(y, count, cols, coef.byteOffset + 4 * row, rows, basis.byteOffset, rank, scaling);
-    if (!inPlace) part.set(runtime.f32.subarray(y >> 2, (y >> 2) + part.length));
+    if (!inPlace) part.set(runtime.f32.subarray(y >>> 2, (y >>> 2) + part.length));
   }
   const { bias } = adapter;
   if (bias !== undefined) for (let o = 0; o < outFeatures; o++) target.bias![o]! += sign * bias[o]!;
@@ -38,7 +38,7 @@ export function merge(adapter: LoraAdapter, weights: Float32Array, target: Merge
 function checkTarget(adapter: LoraAdapter, weights: Float32Array, target: MergeTarget): boolean {
   const layout: unknown = target?.layout;
   if (layout !== "in-out" && layout !== "out-in") {
-    throw new MicroLoraError("invalid-config", "layout", `is ${String(layout)}`, 'Pass "in-out" or "out-in"');
+    throw new MicroLoraError("invalid-config", "layout", `is ${shown(layout)}`, 'Pass "in-out" or "out-in"');
   }
   checkFloats(weights, adapter.inFeatures * adapter.outFeatures, "weights");
   checkAllFinite(weights, "weights");

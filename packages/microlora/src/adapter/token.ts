@@ -25,18 +25,18 @@ export class TokenRing {
     const token = this.#next++;
     const slot = token % SLOTS;
     this.#fingerprints[slot] = runtime.kernels.fingerprint(x, inFeatures);
-    for (let r = 0; r < this.#rank; r++) this.#intermediates[slot * this.#rank + r] = runtime.f32[(u >> 2) + r]!;
+    for (let r = 0; r < this.#rank; r++) this.#intermediates[slot * this.#rank + r] = runtime.f32[(u >>> 2) + r]!;
     return token as ForwardToken;
   }
 
   /** Writes the kept intermediate to u. @throws MicroLoraError `stale-token` */
   restore(token: ForwardToken, runtime: Runtime, x: Pointer, inFeatures: number, u: Pointer): void {
     if (!(token >= Math.max(this.#oldest, this.#next - SLOTS) && token < this.#next)) {
-      refuse("is of older weights, or was never given");
+      refuseToken("is of older weights, or was never given");
     }
     const slot = token % SLOTS;
-    if (runtime.kernels.fingerprint(x, inFeatures) !== this.#fingerprints[slot]) refuse("is of another input");
-    for (let r = 0; r < this.#rank; r++) runtime.f32[(u >> 2) + r] = this.#intermediates[slot * this.#rank + r]!;
+    if (runtime.kernels.fingerprint(x, inFeatures) !== this.#fingerprints[slot]) refuseToken("is of another input");
+    for (let r = 0; r < this.#rank; r++) runtime.f32[(u >>> 2) + r] = this.#intermediates[slot * this.#rank + r]!;
   }
 
   /** Makes every token given so far stale. */
@@ -45,6 +45,6 @@ export class TokenRing {
   }
 }
 
-export function refuse(problem: string): never {
+export function refuseToken(problem: string): never {
   throw new MicroLoraError("stale-token", "token", problem, "Learn without the token, or run forwardAdd again");
 }

@@ -1,4 +1,4 @@
-import { MicroLoraError } from "./errors.js";
+import { MicroLoraError, shown } from "./errors.js";
 
 /** Refuses anything but a Float32Array of exactly `length` elements. */
 export function checkFloats(value: Float32Array, length: number, where: string): void {
@@ -22,7 +22,7 @@ function checkFloatsOfOtherRealm(value: unknown, where: string): void {
 /** Refuses NaN and infinities. */
 export function checkFinite(value: number, where: string): void {
   if (Number.isFinite(value)) return;
-  throw new MicroLoraError("not-finite", where, `is ${String(value)}`, "Pass a finite number");
+  throw new MicroLoraError("not-finite", where, `is ${shown(value)}`, "Pass a finite number");
 }
 
 /** Refuses numbers outside [min, max], NaN among them. */
@@ -30,6 +30,13 @@ export function checkRange(value: number, min: number, max: number, where: strin
   checkFinite(value, where);
   if (value >= min && value <= max) return;
   throw new MicroLoraError("out-of-range", where, `is ${value}`, `Pass a number in [${min}, ${max}]`);
+}
+
+/** Refuses anything but an integer in [0, max]. */
+export function checkCount(value: number, max: number, where: string): void {
+  checkRange(value, 0, max, where);
+  if (Number.isInteger(value)) return;
+  throw new MicroLoraError("out-of-range", where, `is ${value}`, "Pass an integer");
 }
 
 /** Refuses arrays with a NaN or an infinity in them, and says where the first one is. */

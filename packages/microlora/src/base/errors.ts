@@ -20,6 +20,13 @@ export type ErrorCode =
   | "update-overflow"
   | "wrong-base";
 
+/** A value as an error message shows it: short, and safe whatever a file or a caller put there. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
+  return typeof value === "function" ? "a function" : String(value);
+}
+
 /** The one error the core throws: a literal `code`, `where` it happened, and a message that says what to do. */
 export class MicroLoraError extends Error {
   override readonly name = "MicroLoraError";

@@ -1,4 +1,4 @@
-import { MicroLoraError } from "../base/errors.js";
+import { MicroLoraError, shown } from "../base/errors.js";
 import { crc32 } from "./crc32.js";
 
 /**
@@ -88,11 +88,12 @@ export function readContainer(bytes: Uint8Array, kind: string): { header: unknow
       "Restore the file from a copy",
     );
   }
-  const floats = new Float32Array(bytes.slice(dataStart, end).buffer);
+  const floats = new Float32Array((end - dataStart) / 4);
+  new Uint8Array(floats.buffer).set(bytes.subarray(dataStart, end));
   const header = parseHeader(bytes.subarray(PREFIX_BYTES, dataStart));
   const found: unknown = Object(header).kind;
   if (found !== kind)
-    fail("not-a-checkpoint", PREFIX_BYTES, `holds a ${String(found)}, not a ${kind}`, "Load it as what it is");
+    fail("not-a-checkpoint", PREFIX_BYTES, `holds ${shown(found)}, not ${shown(kind)}`, "Load it as what it is");
   return { header, floats: new FloatCursor(floats) };
 }
 

@@ -1,3 +1,4 @@
+import { shown } from "../base/errors.js";
 import { corrupt } from "./container.js";
 
 /** A JSON object, or `corrupt-checkpoint`. */
@@ -14,11 +15,11 @@ export function array(value: unknown, where: string): readonly unknown[] {
 /** A non-negative safe integer, or `corrupt-checkpoint`. */
 export function count(value: unknown, where: string): number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-  return corrupt(where, `is ${String(value)}, not a count`);
+  return corrupt(where, `is ${shown(value)}, not a count`);
 }
 
 /** A finite number in [min, max], or `corrupt-checkpoint`. */
 export function numberIn(value: unknown, min: number, max: number, where: string): number {
   if (typeof value === "number" && value >= min && value <= max) return value;
-  return corrupt(where, `is ${String(value)}, not a number in [${min}, ${max}]`);
+  return corrupt(where, `is ${shown(value)}, not a number in [${min}, ${max}]`);
 }

@@ -1,5 +1,6 @@
-import { MicroLoraError } from "../base/errors.js";
-import { checkPersonalizer, type ResolvedPersonalizer } from "../learn/personalizer-config.js";
+import { MicroLoraError, shown } from "../base/errors.js";
+import { norm } from "../base/unit.js";
+import { checkPersonalizer, type ResolvedPersonalizer, SLOW_MODULE } from "../learn/personalizer-config.js";
 import type { RecallConfig, RecallState } from "../learn/recall.js";
 import { corrupt, type FloatCursor, readContainer, writeContainer } from "./container.js";
 import { count, record } from "./fields.js";
@@ -22,6 +23,7 @@ export function encodePersonalizer(state: PersonalizerState): Uint8Array {
     kind: "personalizer",
     dimensions: config.dimensions,
     temperature: config.temperature,
+    baseModel: config.baseModel,
     enabled,
     clicks,
     recall: config.recall && recall && recallHeader(config.recall, recall, config.dimensions),
@@ -52,7 +54,7 @@ export function decodePersonalizer(bytes: Uint8Array): PersonalizerState {
 /** Refuses a state that no `Personalizer` could be in. @throws MicroLoraError */
 export function checkPersonalizerState({ config, enabled, clicks, recall, slow }: PersonalizerState): void {
   checkPersonalizer(config);
-  if (typeof enabled !== "boolean") corrupt("enabled", `is ${String(enabled)}`);
+  if (typeof enabled !== "boolean") corrupt("enabled", `is ${shown(enabled)}`);
   count(clicks, "clicks");
   if ((config.recall === null) !== (recall === null)) corrupt("recall", "has a configuration or clicks, but not both");
   if (config.recall !== null && recall !== null) checkRecall(config.recall, recall, config.dimensions);
@@ -60,8 +62,13 @@ export function checkPersonalizerState({ config, enabled, clicks, recall, slow }
   checkState(slow);
   const module = slow.config.modules[0];
   const fits = module?.inFeatures === config.dimensions && module.outFeatures === config.dimensions;
-  if (slow.config.modules.length !== 1 || !fits) corrupt("slow", `is not one module of width ${config.dimensions}`);
+  if (slow.config.modules.length !== 1 || module?.module !== SLOW_MODULE || !fits) {
+    corrupt("slow", `is not one module "${SLOW_MODULE}" of width ${config.dimensions}`);
+  }
 }
+
+/** How far rounding may take the length of a kept vector from what it is meant to be. */
+const TOLERANCE = 1e-3;
 
 function recallHeader(config: RecallConfig, { next, keys }: RecallState, dimensions: number): object {
   const { bytes, sharpness, strength, gateFrom, gateTo } = config;
@@ -71,10 +78,10 @@ function recallHeader(config: RecallConfig, { next, keys }: RecallState, dimensi
 type Fields = Readonly<Record<string, unknown>>;
 
 function readConfig(fields: Fields, recall: Fields | null): ResolvedPersonalizer {
-  const { dimensions, temperature } = fields;
+  const { dimensions, temperature, baseModel } = fields;
   const { bytes, sharpness, strength, gateFrom, gateTo } = recall ?? {};
   const kept = recall && { bytes, sharpness, strength, gateFrom, gateTo };
-  const config = { dimensions, temperature, recall: kept } as ResolvedPersonalizer;
+  const config = { dimensions, temperature, recall: kept, baseModel } as ResolvedPersonalizer;
   try {
     checkPersonalizer(config);
   } catch (cause) {
@@ -96,6 +103,12 @@ function checkRecall(config: RecallConfig, { next, keys, values }: RecallState, 
   const whole = Number.isInteger(size) && size <= capacity && values.length === keys.length;
   const placed = size < capacity ? next === size : next < Math.max(1, capacity);
   if (!whole || !placed) corrupt("recall", `holds ${size} clicks with the next at ${next}, of ${capacity} that fit`);
-  for (const value of keys) if (!Number.isFinite(value)) corrupt("recall.keys", `have ${value} in them`);
-  for (const value of values) if (!Number.isFinite(value)) corrupt("recall.values", `have ${value} in them`);
+  for (let row = 0; row < size; row++) {
+    const part = (rows: Float32Array) => norm(rows.subarray(row * dimensions, (row + 1) * dimensions));
+    const [key, value] = [part(keys), part(values)];
+    if (!(Math.abs(key - 1) <= TOLERANCE)) corrupt(`recall.keys[${row}]`, `is of length ${key}, not 1`);
+    if (!(value <= config.strength * (1 + TOLERANCE))) {
+      corrupt(`recall.values[${row}]`, `is of length ${value}, more than ${config.strength}`);
+    }
+  }
 }

@@ -1,7 +1,7 @@
 import { LEARNING_BLOCKS, type LearningBlock, paramCountOf } from "../adapter/blocks.js";
 import { checkConfig, type ResolvedConfig } from "../adapter/config.js";
 import type { AdapterState } from "../adapter/lora-adapter.js";
-import { MicroLoraError } from "../base/errors.js";
+import { MicroLoraError, shown } from "../base/errors.js";
 import { KERNELS_NAMES, type KernelsName } from "../kernels/contract.js";
 import { corrupt, type FloatCursor, readContainer, writeContainer } from "./container.js";
 import { array, count, record } from "./fields.js";
@@ -94,8 +94,8 @@ export function readState(header: unknown, floats: FloatCursor): MicroLoraState 
 /** Refuses a state, of a file or of a caller, that no `MicroLora` could be in. @throws MicroLoraError */
 export function checkState(state: MicroLoraState): void {
   checkConfig(state.config);
-  if (!KERNELS_NAMES.includes(state.kernels)) corrupt("kernels", `are ${String(state.kernels)}`);
-  if (typeof state.enabled !== "boolean") corrupt("enabled", `is ${String(state.enabled)}`);
+  if (!KERNELS_NAMES.includes(state.kernels)) corrupt("kernels", `are ${shown(state.kernels)}`);
+  if (typeof state.enabled !== "boolean") corrupt("enabled", `is ${shown(state.enabled)}`);
   count(state.adaptationCount, "adaptationCount");
   count(state.forwardCount, "forwardCount");
   const { modules } = state.config;
@@ -144,7 +144,7 @@ function readAdapter(
   if (known.length !== names.length || known.some((block, i) => names[i] !== block)) {
     corrupt(
       `${module}.blocks`,
-      `are ${names.map(String).join(", ")}, not some of ${LEARNING_BLOCKS.join(", ")} in this order`,
+      `are ${names.map(shown).join(", ")}, not some of ${LEARNING_BLOCKS.join(", ")} in this order`,
     );
   }
   for (const block of known) state[block] = floats.take(paramCount, `${module}.${block}`);
@@ -157,7 +157,7 @@ function checkAdapter(
   { module, inFeatures, outFeatures }: Dimensions,
 ): void {
   const { rank, bias } = config;
-  if (state.module !== module) corrupt("adapters", `have ${String(state.module)} in the place of ${module}`);
+  if (state.module !== module) corrupt("adapters", `have ${shown(state.module)} in the place of ${module}`);
   checkBlock(state.loraA, rank * inFeatures, `${module}.loraA`);
   checkBlock(state.loraB, rank * outFeatures, `${module}.loraB`);
   if (bias !== (state.bias !== undefined))

@@ -1,5 +1,6 @@
-import { checkAllFinite, checkFloats } from "../base/check.js";
+import { checkFloats } from "../base/check.js";
 import { MicroLoraError } from "../base/errors.js";
+import { writeUnit } from "../base/unit.js";
 import type { Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 
@@ -32,7 +33,8 @@ export function candidatesOf<Id extends string | number>(
   const copies = runtime.scratch.output.reserve(shown.length * dimensions);
   const documents = shown.map((item, j) => {
     if (!isVector(item)) return pointerOf(item, index, runtime, dimensions);
-    copyUnit(item, runtime, copies + 4 * j * dimensions, dimensions, `shown[${j}]`);
+    checkFloats(item, dimensions, `shown[${j}]`);
+    writeUnit(item, runtime.f32, (copies >>> 2) + j * dimensions, `shown[${j}]`);
     return copies + 4 * j * dimensions;
   });
   return { documents, chosen: at };
@@ -42,15 +44,6 @@ function pointerOf<Id>(id: Id, index: Candidates<Id>["index"], runtime: Runtime,
   if (index?.runtime === runtime && index.dimensions === dimensions) return index.pointerOf(id);
   const problem = index === undefined ? "is missing" : "is of another runtime or another width";
   throw new MicroLoraError("invalid-config", "index", problem, "Pass the index that the ids belong to, or vectors");
-}
-
-function copyUnit(vector: Float32Array, runtime: Runtime, pointer: Pointer, dimensions: number, where: string): void {
-  checkFloats(vector, dimensions, where);
-  let squares = 0;
-  for (let i = 0; i < vector.length; i++) squares += vector[i]! * vector[i]!;
-  if (!Number.isFinite(squares)) checkAllFinite(vector, where);
-  const norm = Math.sqrt(squares) || 1;
-  for (let i = 0; i < vector.length; i++) runtime.f32[(pointer >> 2) + i] = vector[i]! / norm;
 }
 
 function isVector(item: unknown): item is Float32Array {

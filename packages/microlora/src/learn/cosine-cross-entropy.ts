@@ -23,7 +23,7 @@ export function cosineCrossEntropy(
 ): number {
   const { kernels, f32 } = runtime;
   const norm = Math.sqrt(kernels.sumSquares(y, n));
-  const scores = runtime.scratch.rows.reserve(documents.length) >> 2;
+  const scores = runtime.scratch.rows.reserve(documents.length) >>> 2;
   let highest = Number.NEGATIVE_INFINITY;
   for (let j = 0; j < documents.length; j++) {
     kernels.project(documents[j]!, y, (scores + j) << 2, 1, n);
@@ -32,20 +32,22 @@ export function cosineCrossEntropy(
   }
   const chosenScore = f32[scores + chosen]! - highest;
   let sum = 0;
+  let others = 0;
   for (let j = 0; j < documents.length; j++) {
     const weight = Math.exp(f32[scores + j]! - highest);
     f32[scores + j] = weight;
     sum += weight;
+    if (j !== chosen) others += weight;
   }
-  f32.fill(0, gradient >> 2, (gradient >> 2) + n);
+  f32.fill(0, gradient >>> 2, (gradient >>> 2) + n);
   for (let j = 0; j < documents.length; j++) {
-    const excess = f32[scores + j]! / sum - (j === chosen ? 1 : 0);
-    f32[scores + j] = excess / temperature;
+    const excess = j === chosen ? -others : f32[scores + j]!;
+    f32[scores + j] = excess / (sum * temperature);
     kernels.expandAdd((scores + j) << 2, documents[j]!, gradient, 1, n);
   }
   kernels.project(gradient, y, scores << 2, 1, n);
   f32[scores] = -f32[scores]! / (norm * norm);
   kernels.expandAdd(scores << 2, y, gradient, 1, n);
-  for (let i = gradient >> 2; i < (gradient >> 2) + n; i++) f32[i]! /= norm;
+  for (let i = gradient >>> 2; i < (gradient >>> 2) + n; i++) f32[i]! /= norm;
   return Math.log(sum) - chosenScore;
 }

@@ -1,5 +1,5 @@
 import { checkFinite, checkRange } from "../base/check.js";
-import { MicroLoraError } from "../base/errors.js";
+import { MicroLoraError, shown } from "../base/errors.js";
 import type { RecallConfig } from "./recall.js";
 
 /** The slow speed: a MicroLoRA on the query's embedding. */
@@ -18,7 +18,12 @@ export interface ResolvedPersonalizer {
   /** Temperature of the softmax over the cosine scores of what was shown. */
   readonly temperature: number;
   readonly recall: RecallConfig | null;
+  /** Fingerprint of the embedding model. */
+  readonly baseModel: string | null;
 }
+
+/** The one module of the slow weights. */
+export const SLOW_MODULE = "query";
 
 /** Values found on validation data; what was tried and measured stands in docs/decisions. */
 export const PERSONALIZER_DEFAULTS: {
@@ -32,10 +37,11 @@ export const PERSONALIZER_DEFAULTS: {
 };
 
 /** Refuses settings, of a caller or of a file, that no `Personalizer` could have. @throws MicroLoraError */
-export function checkPersonalizer({ dimensions, temperature, recall }: ResolvedPersonalizer): void {
+export function checkPersonalizer({ dimensions, temperature, recall, baseModel }: ResolvedPersonalizer): void {
   if (!Number.isInteger(dimensions)) refuse("dimensions", dimensions, "Pass the width of your embeddings");
   checkRange(dimensions, 1, 2 ** 20, "dimensions");
   checkRange(temperature, 1e-4, 1e4, "temperature");
+  if (baseModel !== null && typeof baseModel !== "string") refuse("baseModel", baseModel, "Pass a string");
   if (recall === null) return;
   if (!Number.isInteger(recall.bytes)) refuse("recall.bytes", recall.bytes, "Pass a whole number of bytes");
   checkRange(recall.bytes, 0, 2 ** 30, "recall.bytes");
@@ -47,5 +53,5 @@ export function checkPersonalizer({ dimensions, temperature, recall }: ResolvedP
 }
 
 function refuse(where: string, value: unknown, remedy: string): never {
-  throw new MicroLoraError("invalid-config", where, `is ${String(value)}`, remedy);
+  throw new MicroLoraError("invalid-config", where, `is ${shown(value)}`, remedy);
 }

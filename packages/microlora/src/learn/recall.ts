@@ -59,7 +59,7 @@ export class Recall {
     const { kernels, f32, scratch } = this.#runtime;
     const { sharpness, gateFrom, gateTo } = this.config;
     const weights = scratch.rows.reserve(this.#size);
-    const first = weights >> 2;
+    const first = weights >>> 2;
     kernels.project(this.#keys, x, weights, this.#size, this.#dimensions);
     let nearest = -1;
     for (let j = 0; j < this.#size; j++) nearest = Math.max(nearest, f32[first + j]!);
@@ -91,24 +91,24 @@ export class Recall {
     const { f32 } = this.#runtime;
     const n = this.#dimensions;
     const offset = this.#next * n;
-    f32.copyWithin((this.#keys >> 2) + offset, x >> 2, (x >> 2) + n);
+    f32.copyWithin((this.#keys >>> 2) + offset, x >>> 2, (x >>> 2) + n);
     const scale = -this.config.strength / gradientNorm;
-    for (let i = 0; i < n; i++) f32[(this.#values >> 2) + offset + i] = scale * f32[(gradient >> 2) + i]!;
+    for (let i = 0; i < n; i++) f32[(this.#values >>> 2) + offset + i] = scale * f32[(gradient >>> 2) + i]!;
     this.#next = (this.#next + 1) % this.capacity;
     this.#size = Math.min(this.#size + 1, this.capacity);
   }
 
   exportState(): RecallState {
     const rows = (pointer: Pointer) =>
-      this.#runtime.f32.slice(pointer >> 2, (pointer >> 2) + this.#size * this.#dimensions);
+      this.#runtime.f32.slice(pointer >>> 2, (pointer >>> 2) + this.#size * this.#dimensions);
     return { next: this.#next, keys: rows(this.#keys), values: rows(this.#values) };
   }
 
   /** Takes a checked state of at most `capacity` clicks. @throws MicroLoraError `memory-full` */
   restore(state: RecallState): void {
     if (state.keys.length > 0) this.reserve();
-    this.#runtime.f32.set(state.keys, this.#keys >> 2);
-    this.#runtime.f32.set(state.values, this.#values >> 2);
+    this.#runtime.f32.set(state.keys, this.#keys >>> 2);
+    this.#runtime.f32.set(state.values, this.#values >>> 2);
     this.#size = state.keys.length / this.#dimensions;
     this.#next = state.next;
   }

@@ -88,8 +88,8 @@ function gradientSums(test: ParityCase, part: keyof Factors): Sum[] {
       const u = intermediate(weights.a, rank, inFeatures, r, x);
       const v = new Sum();
       for (let o = 0; o < outFeatures; o++) v.add(gradient[o]!, weights.b[r * outFeatures + o]!);
-      if (part === "a") x.forEach((xi, i) => sums[i * rank + r]!.addSum(v, factor * xi));
-      else gradient.forEach((g, o) => sums[r * outFeatures + o]!.addSum(u, factor * g));
+      if (part === "a") for (const [i, xi] of x.entries()) sums[i * rank + r]!.addSum(v, factor * xi);
+      else for (const [o, g] of gradient.entries()) sums[r * outFeatures + o]!.addSum(u, factor * g);
     }
   }
   return sums;

@@ -1,0 +1,31 @@
+import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+
+const run = promisify(execFile);
+const built = fileURLToPath(new URL("dist/", import.meta.url));
+
+/** What each example has to say, besides ending well. */
+const says: Readonly<Record<string, readonly RegExp[]>> = {
+  "learn-from-a-gradient.js": [/loss before: \d/, /loss after 200 requests: 0\.0/],
+  "many-users.js": [/5000 users/, /row 1 is untouched: true/],
+  "no-forgetting.js": [/lambda 0: loss of the first task 0\.[4-9]/, /lambda 10000: loss of the first task 0\.[0-2]/],
+  "save-and-restore.js": [/same answers after a restart: true/, /wrong-base/],
+  "search-that-learns.js": [/clicked: apple computer\napple: apple computer/],
+};
+
+describe("every example runs", () => {
+  const programs = readdirSync(built).filter((name) => name.endsWith(".js"));
+
+  test("and each one has its expectations", () => {
+    expect(programs.sort()).toEqual(Object.keys(says).sort());
+  });
+
+  test.each(Object.keys(says))("%s", async (name) => {
+    const { stdout, stderr } = await run(process.execPath, [`${built}${name}`]);
+    expect(stderr).toBe("");
+    for (const pattern of says[name]!) expect(stdout).toMatch(pattern);
+  });
+});

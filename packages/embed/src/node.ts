@@ -1,0 +1,37 @@
+import { readFile } from "node:fs/promises";
+import { EmbedError } from "./errors.js";
+import { type LoadOptions, loadEmbedder as loadFromBytesOrWeb, type TextEmbedder, WEIGHTS_URL } from "./index.js";
+
+export {
+  createEmbedder,
+  type EmbedderOptions,
+  EmbedError,
+  type EmbedErrorCode,
+  type LoadOptions,
+  type TextEmbedder,
+  WEIGHTS_URL,
+} from "./index.js";
+
+/**
+ * Loads the embedder, reading the weights from the package unless bytes or another place are given.
+ *
+ * @throws EmbedError `weights-unavailable`, or what {@link createEmbedder} throws
+ */
+export async function loadEmbedder({ weights = WEIGHTS_URL, ...options }: LoadOptions = {}): Promise<TextEmbedder> {
+  const isFile = weights instanceof URL && weights.protocol === "file:";
+  return loadFromBytesOrWeb({ ...options, weights: isFile ? await readBytes(weights) : weights });
+}
+
+async function readBytes(file: URL): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    throw new EmbedError(
+      "weights-unavailable",
+      file.href,
+      cause instanceof Error ? cause.message : String(cause),
+      "Install the package whole, or hand in the bytes as the option `weights`",
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,109 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { expectRejection, expectRefusal } from "../base/samples.test-support.js";
+import { MicroLora } from "../micro-lora.js";
+import { type MicroLoraConfig, memoryBytes, TARGET_MODULE_SETS, TARGET_MODULES } from "./config.js";
+
+const OK = { hiddenSize: 8 };
+
+/** Where it is refused, and what is wrong; deliberately outside the types too, since JavaScript callers have none. */
+const REFUSED: readonly (readonly [where: string, config: object])[] = [
+  ...[0, 65, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "2", null].map(
+    (rank) => ["rank", { rank: rank ?? Symbol("rank") }] as const,
+  ),
+  ...[Number.NaN, Number.POSITIVE_INFINITY, 1e31, "4"].map((alpha) => ["alpha", { alpha }] as const),
+  ...[1, -0.1, 1.5, Number.NaN].map((dropout) => ["dropout", { dropout }] as const),
+  ...[-1, 0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY, 5n].map((seed) => ["seed", { seed }] as const),
+  ...[0, -4, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 25].map(
+    (hiddenSize) => ["q_proj.inFeatures", { hiddenSize }] as const,
+  ),
+  ["v_proj.outFeatures", { dimensions: { v_proj: { inFeatures: 4, outFeatures: 0 } } }],
+  ["rsLora", { rsLora: 1 }],
+  ["bias", { bias: "yes" }],
+  ["init", { init: "zeros" }],
+  ["init", { init: "toString" }],
+  ["init", { init: {} }],
+  ["baseModel", { baseModel: 5 }],
+  ["targetModules", { targetModules: [] }],
+  ["targetModules", { targetModules: "everything" }],
+  ["targetModules", { targetModules: "constructor" }],
+  ["targetModules", { targetModules: new Set(["q_proj"]) }],
+  ["targetModules", { targetModules: ["q_proj", "v_proj", "q_proj"] }],
+  ["targetModules", { targetModules: ["q_proj", ""] }],
+  ["targetModules", { targetModules: ["q_proj", 5] }],
+  ["dimensions", { dimensions: { k_proj: { inFeatures: 4, outFeatures: 4 } } }],
+  ["q_proj", { hiddenSize: undefined }],
+  ["q_proj", { hiddenSize: undefined, inFeatures: 4 }],
+  ["learning.learningRate", { learning: { learningRate: -0.1 } }],
+  ["learning.learningRate", { learning: { learningRate: Number.NaN } }],
+  ["learning.learningRate", { learning: { learningRate: Number.POSITIVE_INFINITY } }],
+  ["learning.ewcLambda", { learning: { ewcLambda: -1 } }],
+  ["learning.fisherDecay", { learning: { fisherDecay: 1.01 } }],
+  ["learning.fisherDecay", { learning: { fisherDecay: Number.NaN } }],
+];
+
+test.each(REFUSED)("refused at %s: %o", async (where, wrong) => {
+  const config = { ...OK, ...wrong } as MicroLoraConfig;
+  await expectRejection(MicroLora.create(config), "invalid-config", where);
+  expectRefusal(() => memoryBytes(config), "invalid-config", where);
+});
+
+test.each([1, 2, 3, 64])("rank %i is accepted", async (rank) => {
+  using lora = await MicroLora.create({ ...OK, rank });
+  expect(lora.getAdapter("q_proj")!.rank).toBe(rank);
+});
+
+describe("defaults", () => {
+  test("are those of the original", async () => {
+    using lora = await MicroLora.create(OK);
+    expect(lora.config).toMatchObject({ rank: 2, alpha: 4, dropout: 0, bias: false, rsLora: false, seed: 0 });
+    expect(lora.config.modules.map(({ module }) => module)).toEqual(["q_proj", "v_proj"]);
+  });
+
+  test("the sets name known modules, and any other name is as good", async () => {
+    for (const set of Object.values(TARGET_MODULE_SETS)) {
+      for (const module of set) expect(TARGET_MODULES).toContain(module);
+    }
+    using lora = await MicroLora.create({ ...OK, targetModules: ["layers.3.mlp", "__proto__", "constructor"] });
+    expect(lora.forward(new Float32Array(8), "__proto__")).toHaveLength(8);
+    expect(lora.getAdapter("hasOwnProperty")).toBeUndefined();
+  });
+});
+
+test("widths come from dimensions, then inFeatures and outFeatures, then hiddenSize", async () => {
+  using lora = await MicroLora.create({
+    hiddenSize: 8,
+    outFeatures: 12,
+    targetModules: ["q_proj", "v_proj"],
+    dimensions: { v_proj: { inFeatures: 5, outFeatures: 3 } },
+  });
+  const widths = ["q_proj", "v_proj"].map((module) => lora.getAdapter(module)!);
+  expect(widths.map(({ inFeatures, outFeatures }) => [inFeatures, outFeatures])).toEqual([
+    [8, 12],
+    [5, 3],
+  ]);
+});
+
+test("memoryBytes says before building what the adapters will hold", async () => {
+  const width = fc.integer({ min: 1, max: 40 });
+  const names = fc.uniqueArray(fc.constantFrom(...TARGET_MODULES, "other"), { minLength: 1 });
+  await fc.assert(
+    fc.asyncProperty(names, fc.integer({ min: 1, max: 64 }), fc.boolean(), fc.array(width, { minLength: 22 }), run),
+    { numRuns: 60, seed: 1 },
+  );
+
+  async function run(targetModules: string[], rank: number, bias: boolean, widths: number[]): Promise<void> {
+    const dimensions = Object.fromEntries(
+      targetModules.map((module, i) => [module, { inFeatures: widths[2 * i]!, outFeatures: widths[2 * i + 1]! }]),
+    );
+    const config = { targetModules, rank, bias, dimensions };
+    using lora = await MicroLora.create(config);
+    const params = targetModules.reduce((sum, module) => {
+      const { inFeatures, outFeatures } = dimensions[module]!;
+      return sum + rank * (inFeatures + outFeatures) + (bias ? outFeatures : 0);
+    }, 0);
+    expect(lora.paramCount).toBe(params);
+    expect(lora.memoryBytes).toBe(4 * params);
+    expect(memoryBytes(config)).toBe(4 * params);
+  }
+});
