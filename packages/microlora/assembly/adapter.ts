@@ -3,7 +3,7 @@
 import { project } from "./dot";
 import { expand } from "./expand";
 import { FLOAT, rowEnd } from "./lanes";
-import { rowEwc, rowPlain, rowTracked, rowTrackedEwc } from "./update";
+import { updateRowEwc, updateRow, updateRowTracked, updateRowTrackedEwc } from "./update";
 import { sumSquares } from "./vector";
 
 // @ts-ignore: decorator
@@ -78,10 +78,10 @@ function row(
 ): void {
   const k = <f32>(rate * c), s = <f32>(root * c);
   if (fisher) {
-    if (running) rowTrackedEwc(w, x, n, k, running, s, decay, fisher, anchor, penalty);
-    else rowEwc(w, x, n, k, fisher, anchor, penalty);
-  } else if (running) rowTracked(w, x, n, k, running, s, decay);
-  else rowPlain(w, x, n, k);
+    if (running) updateRowTrackedEwc(w, x, n, k, running, s, decay, fisher, anchor, penalty);
+    else updateRowEwc(w, x, n, k, fisher, anchor, penalty);
+  } else if (running) updateRowTracked(w, x, n, k, running, s, decay);
+  else updateRow(w, x, n, k);
 }
 
 export function step(

@@ -3,7 +3,7 @@
 import { project as projectRows } from "./dot";
 import { expand } from "./expand";
 import { FLOAT, VECTOR, load, madd, rowEnd, sums, wholeEnd, zero } from "./lanes";
-import { rowEwc, rowPlain, trackRow } from "./update";
+import { updateRowEwc, updateRow, trackRow } from "./update";
 
 export function project(a: usize, x: usize, u: usize, rows: i32, n: i32): void {
   projectRows(a, x, u, rows, n);
@@ -24,11 +24,11 @@ export function merge(
 }
 
 export function apply(w: usize, g: usize, n: i32, rate: f64): void {
-  rowPlain(w, g, n, <f32>rate);
+  updateRow(w, g, n, <f32>rate);
 }
 
 export function applyEwc(w: usize, g: usize, fisher: usize, anchor: usize, n: i32, rate: f64, penalty: f64): void {
-  rowEwc(w, g, n, <f32>rate, fisher, anchor, <f32>penalty);
+  updateRowEwc(w, g, n, <f32>rate, fisher, anchor, <f32>penalty);
 }
 
 export function updateFisher(fisher: usize, g: usize, n: i32, decay: f64): void {

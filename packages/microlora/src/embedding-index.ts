@@ -3,6 +3,7 @@ import { MicroLoraError } from "./base/errors.js";
 import { writeUnit } from "./base/unit.js";
 import type { Pointer } from "./kernels/contract.js";
 import { type Runtime, sharedRuntime } from "./kernels/runtime.js";
+import { sphericalKMeans } from "./learn/spherical-k-means.js";
 
 export type DocumentId = string | number;
 
@@ -70,6 +71,16 @@ export class EmbeddingIndex {
     kernels.project(this.#vectors, input, scores, this.size, this.dimensions);
     const best = topRows(f32.subarray(scores >>> 2, (scores >>> 2) + this.size), Math.min(k, this.size));
     return best.map((row) => ({ id: this.#ids[row]!, score: f32[(scores >>> 2) + row]! }));
+  }
+
+  /**
+   * The directions that the documents cluster in, unit vectors by spherical k-means: what the slow weights of a
+   * `Personalizer` tell its queries apart by. At most `count`; the same seed gives the same ones.
+   */
+  directions(count: number, seed = 0): Float32Array[] {
+    this.#checkLive();
+    checkCount(count, this.size, "count");
+    return sphericalKMeans(this.runtime, this.#vectors, this.size, this.dimensions, count, seed);
   }
 
   /** @internal Where a document's unit vector lies. @throws MicroLoraError `unknown-document` */

@@ -1,6 +1,6 @@
 import { checkAllFinite, checkFinite, checkFloats } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";
-import { norm } from "./base/unit.js";
+import { norm, writeUnit } from "./base/unit.js";
 import { checkBase } from "./checkpoint/base-model.js";
 import {
   checkPersonalizerState,
@@ -23,13 +23,22 @@ import {
 import { Recall, type RecallConfig } from "./learn/recall.js";
 import { type LoadOptions, MicroLora } from "./micro-lora.js";
 
+/** How the slow weights tell queries apart before they have learned anything. */
+export interface SlowStart {
+  /**
+   * Rows of A [dimensions] each, one per rank, for instance `EmbeddingIndex.directions`; random ones by default. An A that
+   * is made from data learns what depends on the topic (EVA, Paischer et al. 2024, initialises it so).
+   */
+  readonly directions?: readonly Float32Array[];
+}
+
 export interface PersonalizerConfig {
   /** Width of the embeddings. */
   readonly dimensions: number;
   /** Temperature of the softmax over the cosine scores of what was shown. */
   readonly temperature?: number;
   /** The slow speed, a MicroLoRA on the query; false switches it off. */
-  readonly slow?: Partial<SlowConfig> | false;
+  readonly slow?: (Partial<SlowConfig> & SlowStart) | false;
   /** The fast speed, the last clicks; false switches it off. */
   readonly recall?: Partial<RecallConfig> | false;
   readonly seed?: number;
@@ -102,7 +111,7 @@ export class Personalizer {
 
   /** @throws MicroLoraError `invalid-config`, `out-of-range`, `memory-full`, `kernels-unavailable` */
   static async create(config: PersonalizerConfig): Promise<Personalizer> {
-    const { slow, recall, seed = 0, dimensions, baseModel } = config;
+    const { slow, recall, dimensions, baseModel } = config;
     const resolved: ResolvedPersonalizer = {
       dimensions,
       temperature: config.temperature ?? PERSONALIZER_DEFAULTS.temperature,
@@ -111,19 +120,7 @@ export class Personalizer {
     };
     checkPersonalizer(resolved);
     const runtime = config.runtime ?? (await sharedRuntime(config.kernels));
-    const { learningRate, ewcLambda, fisherDecay, ...shape } = { ...PERSONALIZER_DEFAULTS.slow, ...slow };
-    const lora =
-      slow === false
-        ? null
-        : await MicroLora.create({
-            ...shape,
-            hiddenSize: dimensions,
-            targetModules: [SLOW_MODULE],
-            seed,
-            learning: { learningRate, ewcLambda, fisherDecay },
-            runtime,
-            ...(baseModel !== undefined && { baseModel }),
-          });
+    const lora = slow === false ? null : await createSlow(config, slow ?? {}, runtime);
     return new Personalizer(resolved, runtime, lora);
   }
 
@@ -273,4 +270,38 @@ export class Personalizer {
     if (this.#disposed)
       throw new MicroLoraError("disposed", "personalizer", "it was disposed of", "Create or load it again");
   }
+}
+
+async function createSlow(
+  { dimensions, seed = 0, baseModel }: PersonalizerConfig,
+  { directions, ...given }: Partial<SlowConfig> & SlowStart,
+  runtime: Runtime,
+): Promise<MicroLora> {
+  const rank = directions === undefined ? {} : { rank: directions.length };
+  const settings = { ...PERSONALIZER_DEFAULTS.slow, ...rank, ...given };
+  const { learningRate, ewcLambda, fisherDecay, ...shape } = settings;
+  if (directions !== undefined && directions.length !== settings.rank) {
+    throw new MicroLoraError(
+      "invalid-config",
+      "slow.directions",
+      `are ${directions.length}, for rank ${settings.rank}`,
+      "Pass one direction per rank, or leave the rank out",
+    );
+  }
+  const rows = new Float32Array(settings.rank * dimensions);
+  for (const [r, direction] of (directions ?? []).entries()) {
+    checkFloats(direction, dimensions, `slow.directions[${r}]`);
+    writeUnit(direction, rows, r * dimensions, `slow.directions[${r}]`);
+  }
+  const lora = await MicroLora.create({
+    ...shape,
+    hiddenSize: dimensions,
+    targetModules: [SLOW_MODULE],
+    seed,
+    learning: { learningRate, ewcLambda, fisherDecay },
+    runtime,
+    ...(baseModel !== undefined && { baseModel }),
+  });
+  if (directions !== undefined) lora.adapterOf(SLOW_MODULE).loraA.set(rows);
+  return lora;
 }

@@ -92,22 +92,27 @@ export function resolveConfig(config: MicroLoraConfig): ResolvedConfig {
   const learning = config.learning ?? {};
   const resolved: ResolvedConfig = {
     rank: config.rank ?? 2,
-    alpha: config.alpha ?? 4,
+    alpha: unsignedZero(config.alpha ?? 4),
     rsLora: config.rsLora ?? false,
-    dropout: config.dropout ?? 0,
+    dropout: unsignedZero(config.dropout ?? 0),
     bias: config.bias ?? false,
     init: config.init ?? "kaiming",
-    seed: config.seed ?? 0,
+    seed: unsignedZero(config.seed ?? 0),
     learning: {
-      learningRate: learning.learningRate ?? 0.01,
-      ewcLambda: learning.ewcLambda ?? 1,
-      fisherDecay: learning.fisherDecay ?? 0.99,
+      learningRate: unsignedZero(learning.learningRate ?? 0.01),
+      ewcLambda: unsignedZero(learning.ewcLambda ?? 1),
+      fisherDecay: unsignedZero(learning.fisherDecay ?? 0.99),
     },
     baseModel: config.baseModel ?? null,
     modules: resolveModules(config),
   };
   checkConfig(resolved);
   return resolved;
+}
+
+/** The number itself, but 0 for -0, which JSON does not tell apart. */
+function unsignedZero(value: number): number {
+  return value === 0 ? 0 : value;
 }
 
 /** Refuses a resolved configuration, from a caller or from a file, that no adapter could have. */

@@ -5,7 +5,7 @@ import type { AdapterBlocks } from "./blocks.js";
 /** A little below the largest float32, so that rounding on the way cannot reach infinity. */
 const LIMIT = 3.4e38;
 
-/** A bound from which on the weights are measured at each step: what a caller wrote to them is in no bound. */
+/** From this bound on the weights are measured at each step, since what a caller wrote to them is in no bound. */
 const SUSPICIOUS = 1e30;
 
 /** Refuses a magnitude that float32 cannot hold. */
@@ -48,11 +48,13 @@ export class Limits {
   }
 
   /**
-   * Allows or refuses w <- w - g - penalty * fisher * (w - anchor), where |g| <= step.
+   * Allows or refuses w <- w - g - penalty * fisher * (w - anchor), where |g| <= step. Where the penalty overshoots the
+   * anchor, weights of any size may grow, and are measured too.
    * @throws MicroLoraError `update-overflow`
    */
   allowStep(step: number, penalty: number, fisher?: number, anchor?: number): void {
-    if (!(this.#highest(step, penalty, fisher, anchor) <= SUSPICIOUS)) {
+    const overshoots = penalty * (fisher ?? this.#fisher) > 1;
+    if (overshoots || !(this.#highest(step, penalty, fisher, anchor) <= SUSPICIOUS)) {
       this.measure();
       checkMagnitude(2 * this.#highest(step, penalty, fisher, anchor), "weights");
     }

@@ -21,8 +21,8 @@ const CRC_BYTES = 4;
 
 /** Writes a header and its blocks as one file. */
 export function writeContainer(header: object, blocks: readonly Float32Array[]): Uint8Array {
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  const headerBytes = Math.ceil(json.length / 4) * 4;
+  const json = new TextEncoder().encode(encodeHeader(header));
+  const headerBytes = json.length;
   const floats = blocks.reduce((sum, block) => sum + block.length, 0);
   const bytes = new Uint8Array(PREFIX_BYTES + headerBytes + 4 * floats + CRC_BYTES);
   const view = new DataView(bytes.buffer);
@@ -30,7 +30,6 @@ export function writeContainer(header: object, blocks: readonly Float32Array[]):
   view.setUint32(8, VERSION, true);
   view.setUint32(12, bytes.length, true);
   view.setUint32(16, headerBytes, true);
-  bytes.fill(0x20, PREFIX_BYTES, PREFIX_BYTES + headerBytes);
   bytes.set(json, PREFIX_BYTES);
   let at = PREFIX_BYTES + headerBytes;
   for (const block of blocks) {
@@ -46,7 +45,7 @@ export function writeContainer(header: object, blocks: readonly Float32Array[]):
  * @throws MicroLoraError `not-a-checkpoint`, `truncated-checkpoint`, `unsupported-version`, `checksum-mismatch`,
  * `corrupt-checkpoint`
  */
-export function readContainer(bytes: Uint8Array, kind: string): { header: unknown; floats: FloatCursor } {
+export function readContainer(bytes: Uint8Array, kind: string): { header: unknown; body: Body } {
   if (!(bytes instanceof Uint8Array)) fail("not-a-checkpoint", 0, "is not a Uint8Array", "Pass the file's bytes");
   for (let i = 0; i < Math.min(MAGIC.length, bytes.length); i++) {
     if (bytes[i] !== MAGIC[i]) fail("not-a-checkpoint", i, "is not of the magic number", "Pass a MicroLoRA checkpoint");
@@ -90,19 +89,22 @@ export function readContainer(bytes: Uint8Array, kind: string): { header: unknow
   }
   const floats = new Float32Array((end - dataStart) / 4);
   new Uint8Array(floats.buffer).set(bytes.subarray(dataStart, end));
-  const header = parseHeader(bytes.subarray(PREFIX_BYTES, dataStart));
+  const text = decodeHeader(bytes.subarray(PREFIX_BYTES, dataStart));
+  const header = parseHeader(text);
   const found: unknown = Object(header).kind;
   if (found !== kind)
     fail("not-a-checkpoint", PREFIX_BYTES, `holds ${shown(found)}, not ${shown(kind)}`, "Load it as what it is");
-  return { header, floats: new FloatCursor(floats) };
+  return { header, body: new Body(text, floats) };
 }
 
 /** Gives out the numbers of a file in order, and refuses to give more than there are or to leave some. */
-export class FloatCursor {
+export class Body {
+  readonly #text: string;
   readonly #floats: Float32Array;
   #at = 0;
 
-  constructor(floats: Float32Array) {
+  constructor(text: string, floats: Float32Array) {
+    this.#text = text;
     this.#floats = floats;
   }
 
@@ -113,9 +115,11 @@ export class FloatCursor {
     return this.#floats.slice(this.#at - length, this.#at);
   }
 
-  end(): void {
+  /** After the last number: refuses a file that is not the one which `header` would be written as. */
+  end(header: object): void {
     const left = this.#floats.length - this.#at;
     if (left !== 0) corrupt("file", `${left} numbers are left over`);
+    if (encodeHeader(header) !== this.#text) corrupt("header", "has more in it than it should, or is in another order");
   }
 }
 
@@ -124,9 +128,23 @@ export function corrupt(where: string, problem: string): never {
   throw new MicroLoraError("corrupt-checkpoint", where, problem, "Restore the file from a copy");
 }
 
-function parseHeader(bytes: Uint8Array): unknown {
+/** The JSON of a header, padded with spaces to a multiple of four bytes of UTF-8. */
+function encodeHeader(header: object): string {
+  const json = JSON.stringify(header);
+  return json + " ".repeat(-new TextEncoder().encode(json).length & 3);
+}
+
+function decodeHeader(bytes: Uint8Array): string {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new MicroLoraError("corrupt-checkpoint", "header", "is not UTF-8", "Restore the file from a copy", { cause });
+  }
+}
+
+function parseHeader(text: string): unknown {
+  try {
+    return JSON.parse(text);
   } catch (cause) {
     throw new MicroLoraError("corrupt-checkpoint", "header", "is not JSON", "Restore the file from a copy", { cause });
   }

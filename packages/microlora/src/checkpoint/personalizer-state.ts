@@ -2,7 +2,7 @@ import { MicroLoraError, shown } from "../base/errors.js";
 import { norm } from "../base/unit.js";
 import { checkPersonalizer, type ResolvedPersonalizer, SLOW_MODULE } from "../learn/personalizer-config.js";
 import type { RecallConfig, RecallState } from "../learn/recall.js";
-import { corrupt, type FloatCursor, readContainer, writeContainer } from "./container.js";
+import { type Body, corrupt, readContainer, writeContainer } from "./container.js";
 import { count, record } from "./fields.js";
 import { checkState, type MicroLoraState, readState, stateBlocks, stateHeader } from "./state.js";
 
@@ -18,8 +18,13 @@ export interface PersonalizerState {
 
 /** The canonical bytes of a state. */
 export function encodePersonalizer(state: PersonalizerState): Uint8Array {
-  const { config, enabled, clicks, recall, slow } = state;
-  const header = {
+  const { recall, slow } = state;
+  const kept = recall === null ? [] : [recall.keys, recall.values];
+  return writeContainer(headerOf(state), [...kept, ...(slow === null ? [] : stateBlocks(slow))]);
+}
+
+function headerOf({ config, enabled, clicks, recall, slow }: PersonalizerState): object {
+  return {
     kind: "personalizer",
     dimensions: config.dimensions,
     temperature: config.temperature,
@@ -29,13 +34,11 @@ export function encodePersonalizer(state: PersonalizerState): Uint8Array {
     recall: config.recall && recall && recallHeader(config.recall, recall, config.dimensions),
     slow: slow && stateHeader(slow),
   };
-  const kept = recall === null ? [] : [recall.keys, recall.values];
-  return writeContainer(header, [...kept, ...(slow === null ? [] : stateBlocks(slow))]);
 }
 
 /** The checked state that bytes hold. @throws MicroLoraError */
 export function decodePersonalizer(bytes: Uint8Array): PersonalizerState {
-  const { header, floats } = readContainer(bytes, "personalizer");
+  const { header, body } = readContainer(bytes, "personalizer");
   const fields = record(header, "header");
   const recall = fields.recall === null ? null : record(fields.recall, "recall");
   const config = readConfig(fields, recall);
@@ -43,11 +46,11 @@ export function decodePersonalizer(bytes: Uint8Array): PersonalizerState {
     config,
     enabled: fields.enabled as boolean,
     clicks: count(fields.clicks, "clicks"),
-    recall: recall && readRecall(recall, config.dimensions, floats),
-    slow: fields.slow === null ? null : readState(fields.slow, floats),
+    recall: recall && readRecall(recall, config.dimensions, body),
+    slow: fields.slow === null ? null : readState(fields.slow, body),
   };
-  floats.end();
   checkPersonalizerState(state);
+  body.end(headerOf(state));
   return state;
 }
 
@@ -91,10 +94,10 @@ function readConfig(fields: Fields, recall: Fields | null): ResolvedPersonalizer
   return config;
 }
 
-function readRecall(fields: Fields, dimensions: number, floats: FloatCursor): RecallState {
+function readRecall(fields: Fields, dimensions: number, body: Body): RecallState {
   const size = count(fields.size, "recall.size");
-  const keys = floats.take(size * dimensions, "recall.keys");
-  return { next: count(fields.next, "recall.next"), keys, values: floats.take(size * dimensions, "recall.values") };
+  const keys = body.take(size * dimensions, "recall.keys");
+  return { next: count(fields.next, "recall.next"), keys, values: body.take(size * dimensions, "recall.values") };
 }
 
 function checkRecall(config: RecallConfig, { next, keys, values }: RecallState, dimensions: number): void {

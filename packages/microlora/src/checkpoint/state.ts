@@ -3,7 +3,7 @@ import { checkConfig, type ResolvedConfig } from "../adapter/config.js";
 import type { AdapterState } from "../adapter/lora-adapter.js";
 import { MicroLoraError, shown } from "../base/errors.js";
 import { KERNELS_NAMES, type KernelsName } from "../kernels/contract.js";
-import { corrupt, type FloatCursor, readContainer, writeContainer } from "./container.js";
+import { type Body, corrupt, readContainer, writeContainer } from "./container.js";
 import { array, count, record } from "./fields.js";
 
 /** Everything that a `MicroLora` is: what a restart has to bring back, bit for bit. */
@@ -20,15 +20,19 @@ export interface MicroLoraState {
 
 /** The canonical bytes of a state. */
 export function encodeState(state: MicroLoraState): Uint8Array {
-  return writeContainer({ kind: "micro-lora", ...stateHeader(state) }, stateBlocks(state));
+  return writeContainer(headerOf(state), stateBlocks(state));
 }
 
 /** The checked state that bytes hold. @throws MicroLoraError */
 export function decodeState(bytes: Uint8Array): MicroLoraState {
-  const { header, floats } = readContainer(bytes, "micro-lora");
-  const state = readState(header, floats);
-  floats.end();
+  const { header, body } = readContainer(bytes, "micro-lora");
+  const state = readState(header, body);
+  body.end(headerOf(state));
   return state;
+}
+
+function headerOf(state: MicroLoraState): object {
+  return { kind: "micro-lora", ...stateHeader(state) };
 }
 
 /** What a file says of a state beside its numbers, in the one order in which it is written. */
@@ -71,13 +75,13 @@ export function stateBlocks(state: MicroLoraState): Float32Array[] {
 }
 
 /** Takes a state from a header that is not trusted yet, and the numbers that go with it. */
-export function readState(header: unknown, floats: FloatCursor): MicroLoraState {
+export function readState(header: unknown, body: Body): MicroLoraState {
   const fields = record(header, "header");
   const config = readConfig(fields.config);
   const adapters = array(fields.adapters, "adapters").map((adapter, i) => {
     const dimensions = config.modules[i];
     if (dimensions === undefined) corrupt("adapters", "are more than the modules");
-    return readAdapter(record(adapter, `adapters[${i}]`), config, dimensions, floats);
+    return readAdapter(record(adapter, `adapters[${i}]`), config, dimensions, body);
   });
   const state = {
     config,
@@ -128,17 +132,17 @@ function readAdapter(
   fields: Readonly<Record<string, unknown>>,
   config: ResolvedConfig,
   { module, inFeatures, outFeatures }: Dimensions,
-  floats: FloatCursor,
+  body: Body,
 ): AdapterState {
   const paramCount = paramCountOf({ rank: config.rank, inFeatures, outFeatures, bias: config.bias ? 1 : 0 });
   const state: { -readonly [K in keyof AdapterState]: AdapterState[K] } = {
     module,
-    loraA: floats.take(config.rank * inFeatures, `${module}.loraA`),
-    loraB: floats.take(config.rank * outFeatures, `${module}.loraB`),
+    loraA: body.take(config.rank * inFeatures, `${module}.loraA`),
+    loraB: body.take(config.rank * outFeatures, `${module}.loraB`),
     step: count(fields.step, `${module}.step`),
     pendingUpdates: count(fields.pendingUpdates, `${module}.pendingUpdates`),
   };
-  if (config.bias) state.bias = floats.take(outFeatures, `${module}.bias`);
+  if (config.bias) state.bias = body.take(outFeatures, `${module}.bias`);
   const names = array(fields.blocks, `${module}.blocks`);
   const known = LEARNING_BLOCKS.filter((block) => names.includes(block));
   if (known.length !== names.length || known.some((block, i) => names[i] !== block)) {
@@ -147,7 +151,7 @@ function readAdapter(
       `are ${names.map(shown).join(", ")}, not some of ${LEARNING_BLOCKS.join(", ")} in this order`,
     );
   }
-  for (const block of known) state[block] = floats.take(paramCount, `${module}.${block}`);
+  for (const block of known) state[block] = body.take(paramCount, `${module}.${block}`);
   return state;
 }
 
