@@ -34,7 +34,7 @@ export function toMarkdown(report: Report): string {
   return [
     "# Speed",
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGigabytes} GB; ${machine.system}; Node ${machine.node} (V8 ${machine.v8}); ` +
-      `${[`${machine.kernels} kernels`, ...machine.compilers].join("; ")}; ${machine.date}. Made by \`npm run bench\`.`,
+      `${[`${machine.kernels} kernels`, ...machine.compilers].join("; ")}; ${machine.date}. Made by the programs of \`bench/\`.`,
     `Contenders take turns in slices of a few milliseconds. A ratio is the median of ${report.rounds} ratios of neighbouring slices, ` +
       "in brackets their 10th and 90th percentile. After the timing, every contender that computes the same function is compared " +
       "with float64: † marks a result beyond n · eps · sum|terms|, ° a contender that computes something else or cannot be looked into.",

@@ -28,21 +28,6 @@ export function forwardAdd(
   return 1;
 }
 
-export function forwardBatch(
-  w: usize, x: usize, u: usize, y: usize, rows: i32, scaling: f64,
-  rank: i32, inFeatures: i32, outFeatures: i32, bias: i32,
-): i32 {
-  for (let i = 0; i < rows; i++) {
-    if (!project(w, rowEnd(x, i * inFeatures), rowEnd(u, i * rank), rank, inFeatures)) return i;
-  }
-  const b = columnB(w, rank, inFeatures);
-  for (let i = 0; i < rows; i++) {
-    const yi = rowEnd(y, i * outFeatures);
-    expand(b, rowEnd(u, i * rank), FLOAT, yi, rank, outFeatures, bias, <f32>scaling, false);
-  }
-  return -1;
-}
-
 export function forwardEach(
   table: usize, x: usize, u: usize, y: usize, rows: i32, rank: i32, inFeatures: i32, outFeatures: i32, bias: i32,
 ): i32 {

@@ -19,12 +19,12 @@ function descend(w: usize, x: v128, rate: v128, wide: bool): void {
   store(w, nmadd(rate, x, load(w, wide)), wide);
 }
 
-/** w <- w - rate * x - penalty * fisher * (w - anchor). */
+/** w <- w - rate * x - min(penalty * fisher, 1) * (w - anchor). */
 // @ts-ignore: decorator
 @inline
 function descendEwc(w: usize, x: v128, rate: v128, fisher: usize, anchor: usize, penalty: v128, wide: bool): void {
   const old = load(w, wide);
-  const pull = f32x4.mul(penalty, load(fisher, wide));
+  const pull = f32x4.pmin(f32x4.splat(1), f32x4.mul(penalty, load(fisher, wide)));
   store(w, nmadd(pull, f32x4.sub(old, load(anchor, wide)), nmadd(rate, x, old)), wide);
 }
 

@@ -82,12 +82,11 @@ export function maxAbs(x: usize, n: i32): f32 {
   return f32x4.extract_lane(m0, 0);
 }
 
-/** One bijection of the hash for every word of the data: any change of one element changes the result. */
+/** For given data a bijection of the hash, and the other way round: one element that changes, changes the result. */
 // @ts-ignore: decorator
 @inline
 function mix(hash: v128, bits: v128): v128 {
-  const product = i32x4.mul(v128.xor(hash, bits), i32x4.splat(0x9e3779b1));
-  return v128.xor(product, i32x4.shr_u(product, 15));
+  return i32x4.add(v128.or(i32x4.shl(hash, 5), i32x4.shr_u(hash, 27)), bits);
 }
 
 // @ts-ignore: decorator
@@ -98,19 +97,26 @@ function mixLane(hash: i32, bits: i32): i32 {
 }
 
 export function fingerprint(x: usize, n: i32): i32 {
-  let h = i32x4(1, 2, 3, 4);
-  const whole = wholeEnd(x, n, 1), end = rowEnd(x, n);
-  if (x < whole) do {
-    h = mix(h, v128.load(x));
-    x += VECTOR;
-  } while (x < whole);
+  let h0 = i32x4(1, 2, 3, 4), h1 = i32x4(5, 6, 7, 8), h2 = i32x4(9, 10, 11, 12), h3 = i32x4(13, 14, 15, 16);
+  const unrolled = wholeEnd(x, n, 4), end = rowEnd(x, n);
+  if (x < unrolled) do {
+    h0 = mix(h0, v128.load(x));
+    h1 = mix(h1, v128.load(x, 16));
+    h2 = mix(h2, v128.load(x, 32));
+    h3 = mix(h3, v128.load(x, 48));
+    x += 4 * VECTOR;
+  } while (x < unrolled);
   let hash = n;
   if (x < end) do {
     hash = mixLane(hash, i32.load(x));
     x += FLOAT;
   } while (x < end);
-  hash = mixLane(hash, i32x4.extract_lane(h, 0));
-  hash = mixLane(hash, i32x4.extract_lane(h, 1));
-  hash = mixLane(hash, i32x4.extract_lane(h, 2));
-  return mixLane(hash, i32x4.extract_lane(h, 3));
+  return mixLanes(mixLanes(mixLanes(mixLanes(hash, h0), h1), h2), h3);
+}
+
+function mixLanes(hash: i32, lanes: v128): i32 {
+  hash = mixLane(hash, i32x4.extract_lane(lanes, 0));
+  hash = mixLane(hash, i32x4.extract_lane(lanes, 1));
+  hash = mixLane(hash, i32x4.extract_lane(lanes, 2));
+  return mixLane(hash, i32x4.extract_lane(lanes, 3));
 }

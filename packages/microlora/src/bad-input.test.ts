@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { LearningConfig } from "./adapter/config.js";
-import { expectRefusal, expectSameBytes, floats, thrownBy, withElement } from "./base/samples.test-support.js";
+import { expectRefusal, expectSameBytes, thrownBy } from "./base/refusals.test-support.js";
+import { floats, withElement } from "./base/samples.test-support.js";
 import { KERNELS_NAMES, type KernelsName } from "./kernels/contract.js";
 import { EwcState } from "./learn/ewc-state.js";
 import type { Feedback } from "./learn/feedback.js";

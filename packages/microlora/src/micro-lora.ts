@@ -145,7 +145,8 @@ export class MicroLora {
 
   /**
    * One request from gradient to updated weights: w <- w - learningRate * (reward * g + ewcLambda * fisher * (w - anchor)),
-   * with g the exact gradient of each factor (EWC: Kirkpatrick et al. 2017; online Fisher: Schwarz et al. 2018).
+   * with g the exact gradient of each factor (EWC: Kirkpatrick et al. 2017, eq. 3; online Fisher: Schwarz et al. 2018).
+   * The pull learningRate * ewcLambda * fisher counts as 1 where it is more, so that no step overshoots the anchor.
    * @param x [inFeatures]; @param options token: of the `forwardAdd` that this gradient belongs to
    * @returns one object that every call writes anew
    * @throws MicroLoraError `nothing-to-learn-from`, `shape-mismatch`, `not-finite`, `out-of-range`, `stale-token`,

@@ -11,9 +11,9 @@ export function learnNext(lora: MicroLora): void {
 /** Goes on from a file's state and saves it after each step, until it is killed. */
 export async function saveForever(path: string): Promise<never> {
   const lora = await load(path, { kernels: "simd" });
-  process.stdout.write("saving\n");
   for (;;) {
     learnNext(lora);
     await save(lora, path);
+    process.stdout.write(".");
   }
 }

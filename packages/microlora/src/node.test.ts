@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { expectRejection, expectSameBytes, floats, uniformFrom } from "./base/samples.test-support.js";
+import { expectRejection, expectSameBytes } from "./base/refusals.test-support.js";
+import { floats, uniformFrom } from "./base/samples.test-support.js";
 import { MicroLora } from "./micro-lora.js";
 import { load, save } from "./node.js";
 import { learnNext } from "./node-saver.test-support.js";
@@ -113,11 +114,11 @@ test("a kill at any moment leaves the old file or the new one", async () => {
   await save(expected, path);
   const uniform = uniformFrom(1);
   let steps = 0;
-  for (let kill = 0; kill < 25; kill++) {
+  for (let kill = 0; kill < 20; kill++) {
     const child = spawn(process.execPath, [program, path], { stdio: ["ignore", "pipe", "inherit"] });
     const exit = once(child, "exit");
     await Promise.race([once(child.stdout, "data"), exit]);
-    await delay(uniform() * 12);
+    await delay(uniform() * 20);
     child.kill("SIGKILL");
     expect(await exit).toEqual([null, "SIGKILL"]);
     // What is there now loads, is a state that was saved, and is no older than what was there before.
@@ -127,7 +128,7 @@ test("a kill at any moment leaves the old file or the new one", async () => {
     while (expected.adaptationCount < lora.adaptationCount) learnNext(expected);
     expectSameBytes(lora.toBytes(), expected.toBytes());
   }
-  expect(steps, "the children were killed in the middle of saving").toBeGreaterThan(25);
+  expect(steps, "saves that the kills came between").toBeGreaterThanOrEqual(20);
   // A kill may leave temporary files behind, which nobody takes for the file.
   for (const left of await readdir(home)) expect(left).toMatch(/^(file|saver\.mjs|file\.[0-9a-f-]{36}\.tmp)$/);
   await copyFile(path, join(home, "copy"));

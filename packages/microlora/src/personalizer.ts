@@ -262,7 +262,7 @@ export class Personalizer {
   }
 
   #forward(): void {
-    this.#slow?.forwardAdd(this.#x, SLOW_MODULE, this.#y);
+    if (this.#slow?.enabled) this.#slow.getAdapter(SLOW_MODULE)?.forwardAdd(this.#x, this.#y);
     this.#recall?.addTo(this.#x.byteOffset, this.#y.byteOffset);
   }
 

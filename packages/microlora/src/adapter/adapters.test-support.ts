@@ -1,5 +1,4 @@
 import { floats } from "../base/samples.test-support.js";
-import type { KernelsName } from "../kernels/contract.js";
 import { MicroLora } from "../micro-lora.js";
 import type { MicroLoraConfig } from "./config.js";
 import type { LoraAdapter } from "./lora-adapter.js";
@@ -16,4 +15,3 @@ export function fill(adapter: LoraAdapter, seed: number): void {
   adapter.loraB.set(floats(adapter.loraB.length, seed + 1, 0.5));
   adapter.bias?.set(floats(adapter.outFeatures, seed + 2, 0.5));
 }
-

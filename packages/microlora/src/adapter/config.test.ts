@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { expectRejection, expectRefusal } from "../base/samples.test-support.js";
+import { expectRefusal, expectRejection } from "../base/refusals.test-support.js";
 import { MicroLora } from "../micro-lora.js";
 import { type MicroLoraConfig, memoryBytes, TARGET_MODULE_SETS, TARGET_MODULES } from "./config.js";
 

@@ -28,7 +28,7 @@ export function forwardEach(adapters: readonly (LoraAdapter | null)[], x: Float3
   const input = scratch.input.place(x);
   const u = scratch.intermediate.reserve(rows * shape.rank);
   const y = scratch.output.place(output);
-  const refused = runtime.kernels.forShape(shape).forwardEach(table, input, u, y, rows);
+  const refused = first.kernels.forwardEach(table, input, u, y, rows);
   if (refused !== -1) {
     checkAllFinite(
       x.subarray(refused * shape.inFeatures, (refused + 1) * shape.inFeatures),
@@ -41,5 +41,5 @@ export function forwardEach(adapters: readonly (LoraAdapter | null)[], x: Float3
       "Scale it down",
     );
   }
-  if (output.buffer !== runtime.buffer) output.set(f32.subarray(y >>> 2, (y >>> 2) + output.length));
+  scratch.output.giveBack(output, y);
 }

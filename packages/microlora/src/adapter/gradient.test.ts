@@ -77,7 +77,13 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
     adapter.applyGradients(0.1);
     expect(adapter.pendingUpdates).toBe(0);
     expect(adapter.learningBlock("pending")).toBeUndefined();
-    expect(apart(flatOf(adapter), before.map((w, i) => w - (0.1 * sum[i]!) / 4), 1e-6)).toEqual([]);
+    expect(
+      apart(
+        flatOf(adapter),
+        before.map((w, i) => w - (0.1 * sum[i]!) / 4),
+        1e-6,
+      ),
+    ).toEqual([]);
     const after = lora.toBytes();
     adapter.applyGradients(0.1);
     expect(lora.toBytes()).toEqual(after);
@@ -94,7 +100,13 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
     };
     const forwards = await moved(undefined);
     expect([...(await moved(1))]).toEqual([...forwards]);
-    expect(apart(await moved(-1), forwards.map((d) => -d), 1e-4)).toEqual([]);
+    expect(
+      apart(
+        await moved(-1),
+        forwards.map((d) => -d),
+        1e-4,
+      ),
+    ).toEqual([]);
     expect((await moved(0)).every((d) => d === 0)).toBe(true);
   });
 

@@ -93,7 +93,8 @@ export class AdapterLearning {
   /** Allows or refuses the step of the example just measured. @throws MicroLoraError `update-overflow`, `memory-full` */
   allowStep(gradientNorm: number, rate: number, penalty: number): void {
     checkMagnitude(Math.abs(rate) * this.#factor, "weights");
-    this.#limits.allowStep(Math.abs(rate) * (gradientNorm + this.#lost), penalty);
+    checkMagnitude(penalty, "penalty");
+    this.#limits.allowStep(Math.abs(rate) * (gradientNorm + this.#lost));
     this.#allowFisher(gradientNorm);
   }
 
@@ -144,13 +145,11 @@ export class AdapterLearning {
     if (this.#pendingUpdates === 0) return;
     const step = (learningRate / this.#pendingUpdates) * this.#limits.pending;
     if (penalty === undefined) {
-      this.#limits.allowStep(step, 0);
+      this.#limits.allowStep(step);
       return;
     }
-    const { kernels } = this.#runtime;
-    const fisher = kernels.maxAbs(penalty.fisher, this.#blocks.length);
-    const anchor = kernels.maxAbs(penalty.anchor, this.#blocks.length);
-    this.#limits.allowStep(step, learningRate * penalty.ewcLambda, fisher, anchor);
+    checkMagnitude(learningRate * penalty.ewcLambda, "penalty");
+    this.#limits.allowStep(step, this.#runtime.kernels.maxAbs(penalty.anchor, this.#blocks.length));
   }
 
   /** w <- w - learningRate * (mean of the pending gradients + penalty), and clears them; nothing if there are none. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { expectRefusal, expectRejection, floats, thrownBy } from "../base/samples.test-support.js";
+import { expectRefusal, expectRejection, thrownBy } from "../base/refusals.test-support.js";
+import { floats } from "../base/samples.test-support.js";
 import { KERNELS_NAMES } from "../kernels/contract.js";
 import { Runtime } from "../kernels/runtime.js";
 import { EwcState } from "../learn/ewc-state.js";

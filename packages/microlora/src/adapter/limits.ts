@@ -8,6 +8,12 @@ const LIMIT = 3.4e38;
 /** From this bound on the weights are measured at each step, since what a caller wrote to them is in no bound. */
 const SUSPICIOUS = 1e30;
 
+const WEIGHTS = 0;
+const ANCHOR = 1;
+const FISHER = 2;
+const RUNNING = 3;
+const PENDING = 4;
+
 /** Refuses a magnitude that float32 cannot hold. */
 export function checkMagnitude(value: number, where: string): void {
   if (value <= LIMIT) return;
@@ -27,11 +33,8 @@ export class Limits {
   static readonly FLOAT32 = LIMIT;
   readonly #runtime: Runtime;
   readonly #blocks: AdapterBlocks;
-  #weights = 0;
-  #anchor = 0;
-  #fisher = 0;
-  #running = 0;
-  #pending = 0;
+  /** In an array, where a number that changes needs no allocation; indexed by the constants below. */
+  readonly #bounds = new Float64Array(5);
 
   constructor(runtime: Runtime, blocks: AdapterBlocks) {
     this.#runtime = runtime;
@@ -40,64 +43,55 @@ export class Limits {
 
   /** Measures every bound; after the blocks were written by anything but a step. */
   measure(): void {
-    this.#weights = this.#runtime.kernels.maxAbs(this.#blocks.parameters, this.#blocks.length);
-    this.#anchor = this.#maxOf("anchor");
-    this.#fisher = this.#maxOf("fisher");
-    this.#running = this.#maxOf("fisherRunning");
-    this.#pending = this.#maxOf("pending");
+    this.#bounds[WEIGHTS] = this.#runtime.kernels.maxAbs(this.#blocks.parameters, this.#blocks.length);
+    this.#bounds[ANCHOR] = this.#maxOf("anchor");
+    this.#bounds[FISHER] = this.#maxOf("fisher");
+    this.#bounds[RUNNING] = this.#maxOf("fisherRunning");
+    this.#bounds[PENDING] = this.#maxOf("pending");
   }
 
   /**
-   * Allows or refuses w <- w - g - penalty * fisher * (w - anchor), where |g| <= step. Where the penalty overshoots the
-   * anchor, weights of any size may grow, and are measured too.
+   * Allows or refuses w <- w - g - pull * (w - anchor), where |g| <= step and pull is in [0, 1], so that it leads no
+   * weight further out than the anchor.
+   * @param anchor bound of an anchor that is not the adapter's own
    * @throws MicroLoraError `update-overflow`
    */
-  allowStep(step: number, penalty: number, fisher?: number, anchor?: number): void {
-    const overshoots = penalty * (fisher ?? this.#fisher) > 1;
-    if (overshoots || !(this.#highest(step, penalty, fisher, anchor) <= SUSPICIOUS)) {
+  allowStep(step: number, anchor = this.#bounds[ANCHOR]!): void {
+    if (!(Math.max(this.#bounds[WEIGHTS]!, anchor) + step <= SUSPICIOUS)) {
       this.measure();
-      checkMagnitude(2 * this.#highest(step, penalty, fisher, anchor), "weights");
+      checkMagnitude(2 * (Math.max(this.#bounds[WEIGHTS]!, anchor) + step), "weights");
     }
-    this.#weights = this.#after(step, penalty, fisher, anchor);
+    this.#bounds[WEIGHTS] = Math.max(this.#bounds[WEIGHTS]!, anchor) + step;
   }
 
   /** Allows or refuses running <- decay * running + (1 - decay) * square. */
   allowRunning(square: number): void {
     checkMagnitude(square, "fisherRunning");
-    if (square > this.#running) this.#running = square;
+    if (square > this.#bounds[RUNNING]!) this.#bounds[RUNNING] = square;
   }
 
   /** Allows or refuses pending <- pending + g, where |g| <= step. */
   allowPending(step: number): void {
-    if (!(this.#pending + step <= LIMIT)) this.measure();
-    checkMagnitude(this.#pending + step, "pending gradients");
-    this.#pending += step;
+    if (!(this.#bounds[PENDING]! + step <= LIMIT)) this.measure();
+    checkMagnitude(this.#bounds[PENDING]! + step, "pending gradients");
+    this.#bounds[PENDING]! += step;
   }
 
   /** Allows or refuses fisher <- fisher + running, anchor <- weights. */
   allowConsolidation(): void {
-    if (!(this.#fisher + this.#running <= LIMIT)) this.measure();
-    checkMagnitude(this.#fisher + this.#running, "fisher");
-    this.#fisher += this.#running;
-    this.#anchor = Math.max(this.#anchor, this.#weights);
+    if (!(this.#bounds[FISHER]! + this.#bounds[RUNNING]! <= LIMIT)) this.measure();
+    checkMagnitude(this.#bounds[FISHER]! + this.#bounds[RUNNING]!, "fisher");
+    this.#bounds[FISHER]! += this.#bounds[RUNNING]!;
+    this.#bounds[ANCHOR] = Math.max(this.#bounds[ANCHOR]!, this.#bounds[WEIGHTS]!);
   }
 
   /** Bound on the pending gradients, which `clearPending` sets back. */
   get pending(): number {
-    return this.#pending;
+    return this.#bounds[PENDING]!;
   }
 
   clearPending(): void {
-    this.#pending = 0;
-  }
-
-  /** The highest number that a step comes across; twice that also bounds a difference of two. */
-  #highest(step: number, penalty: number, fisher = this.#fisher, anchor = this.#anchor): number {
-    return Math.max(this.#after(step, penalty, fisher, anchor), penalty, penalty * fisher, anchor);
-  }
-
-  #after(step: number, penalty: number, fisher = this.#fisher, anchor = this.#anchor): number {
-    return this.#weights + penalty * fisher * (this.#weights + anchor) + step;
+    this.#bounds[PENDING] = 0;
   }
 
   #maxOf(block: "anchor" | "fisher" | "fisherRunning" | "pending"): number {

@@ -36,7 +36,8 @@ export class LoraAdapter {
   readonly scaling: number;
   /** @internal */
   readonly runtime: Runtime;
-  readonly #kernels: AdapterKernels;
+  /** @internal */
+  readonly kernels: AdapterKernels;
   readonly #blocks: AdapterBlocks;
   readonly #learning: AdapterLearning;
   readonly #stream: number;
@@ -49,7 +50,7 @@ export class LoraAdapter {
     this.spec = spec;
     this.runtime = runtime;
     this.scaling = scalingOf(spec);
-    this.#kernels = runtime.kernels.forShape(shapeOf(spec));
+    this.kernels = runtime.kernels.forShape(shapeOf(spec));
     this.#blocks = new AdapterBlocks(runtime, shapeOf(spec));
     this.#learning = new AdapterLearning(runtime, this.#blocks, spec, this.scaling);
     this.#stream = streamOf(spec.module);
@@ -120,7 +121,7 @@ export class LoraAdapter {
     const { parameters, u } = this.#live();
     const input = this.#place(x, options.training === true);
     const output = this.runtime.scratch.output.reserve(this.outFeatures);
-    if (this.#kernels.forward(parameters, input, u, output, this.scaling) === 0) refuseInput(x);
+    if (this.kernels.forward(parameters, input, u, output, this.scaling) === 0) refuseInput(x);
     return this.runtime.f32.slice(output >>> 2, (output >>> 2) + this.outFeatures);
   }
 
@@ -134,10 +135,8 @@ export class LoraAdapter {
     checkFloats(output, this.outFeatures, "output");
     const input = this.#place(x, false);
     const place = this.runtime.scratch.output.place(output);
-    if (this.#kernels.forwardAdd(parameters, input, u, place, this.scaling) === 0) refuseInput(x);
-    if (output.buffer !== this.runtime.buffer) {
-      output.set(this.runtime.f32.subarray(place >>> 2, (place >>> 2) + this.outFeatures));
-    }
+    if (this.kernels.forwardAdd(parameters, input, u, place, this.scaling) === 0) refuseInput(x);
+    this.runtime.scratch.output.giveBack(output, place);
     if (!keep) return undefined;
     this.#tokens ??= new TokenRing(this.rank);
     return this.#tokens.keep(this.runtime, input, this.inFeatures, u);
@@ -152,17 +151,15 @@ export class LoraAdapter {
     const rows = Math.floor(x.length / this.inFeatures);
     checkFloats(x, rows * this.inFeatures, "x");
     if (output !== undefined) checkFloats(output, rows * this.outFeatures, "output");
-    const { f32, scratch, buffer } = this.runtime;
+    const { f32, scratch } = this.runtime;
     const input = scratch.input.place(x);
     const u = scratch.intermediate.reserve(rows * this.rank);
-    const inPlace = output !== undefined && output.buffer === buffer;
-    const y = inPlace ? output.byteOffset : scratch.output.reserve(rows * this.outFeatures);
-    const refused = this.#kernels.forwardBatch(parameters, input, u, y, rows, this.scaling);
+    const found = output === undefined ? 0 : scratch.output.find(output);
+    const y = found === 0 ? scratch.output.reserve(rows * this.outFeatures) : found;
+    const refused = this.kernels.forwardBatch(parameters, input, u, y, rows, this.scaling);
     if (refused !== -1) refuseInput(x, refused, this.inFeatures);
-    if (inPlace) return output;
-    const deltas = f32.subarray(y >>> 2, (y >>> 2) + rows * this.outFeatures);
-    if (output === undefined) return deltas.slice();
-    output.set(deltas);
+    if (output === undefined) return f32.slice(y >>> 2, (y >>> 2) + rows * this.outFeatures);
+    scratch.output.giveBack(output, y);
     return output;
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { expectRefusal, floats, withElement } from "../base/samples.test-support.js";
+import { expectRefusal } from "../base/refusals.test-support.js";
+import { floats, withElement } from "../base/samples.test-support.js";
 import { KERNELS_NAMES } from "../kernels/contract.js";
 import { MicroLora } from "../micro-lora.js";
 import { trainedLora } from "./adapters.test-support.js";

@@ -12,7 +12,7 @@ export function norm(vector: Float32Array): number {
  * @throws MicroLoraError `not-finite`; nothing is written then
  */
 export function writeUnit(vector: Float32Array, target: Float32Array, at: number, where: string): void {
-  const length = norm(vector) || 1;
+  const length = norm(vector);
   if (!Number.isFinite(length)) checkAllFinite(vector, where);
-  for (let i = 0; i < vector.length; i++) target[at + i] = vector[i]! / length;
+  for (let i = 0; i < vector.length; i++) target[at + i] = vector[i]! / (length || 1);
 }

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { expectRejection, expectSameBytes, floats, uniformFrom } from "../base/samples.test-support.js";
+import { expectRejection, expectSameBytes } from "../base/refusals.test-support.js";
+import { floats, uniformFrom } from "../base/samples.test-support.js";
 import { Runtime } from "../kernels/runtime.js";
 import { MicroLora } from "../micro-lora.js";
 import { Personalizer } from "../personalizer.js";

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { MicroLoraConfig } from "../adapter/config.js";
-import { expectRejection, expectSameBytes, floats } from "../base/samples.test-support.js";
+import { expectRejection, expectSameBytes } from "../base/refusals.test-support.js";
+import { floats } from "../base/samples.test-support.js";
 import { KERNELS_NAMES } from "../kernels/contract.js";
 import { MicroLora } from "../micro-lora.js";
 import { forge, partsOf } from "./forge.test-support.js";

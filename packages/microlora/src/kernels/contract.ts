@@ -61,7 +61,7 @@ export interface AdapterKernels {
   /**
    * One request's step, its gradient never materialised. With gA = scaling * v (x) x, gB = scaling * u (x) g, gBias = g:
    *   running <- decay * running + (1 - decay) * g^2   (skipped if running = 0)
-   *   w       <- w - rate * g - penalty * fisher * (w - anchor)   (the penalty is skipped if fisher = 0)
+   *   w       <- w - rate * g - min(penalty * fisher, 1) * (w - anchor)   (the pull is skipped if fisher = 0)
    * @param rate learning rate * reward; @param penalty learning rate * lambda
    */
   step(
@@ -117,7 +117,7 @@ export interface VectorKernels {
   ): void;
   /** w <- w - rate * g, n elements. */
   apply(w: Pointer, g: Pointer, n: number, rate: number): void;
-  /** w <- w - rate * g - penalty * fisher * (w - anchor), n elements. */
+  /** w <- w - rate * g - min(penalty * fisher, 1) * (w - anchor), n elements: a pull never overshoots the anchor. */
   applyEwc(w: Pointer, g: Pointer, fisher: Pointer, anchor: Pointer, n: number, rate: number, penalty: number): void;
   /** fisher <- decay * fisher + (1 - decay) * g^2, n elements. */
   updateFisher(fisher: Pointer, g: Pointer, n: number, decay: number): void;

@@ -18,11 +18,11 @@ const factories: { readonly [K in KernelsName]: KernelsFactory } = {
  */
 export async function loadKernels(memory: WebAssembly.Memory, name?: KernelsName): Promise<Kernels> {
   const chosen = name ?? KERNELS_NAMES.find((candidate) => isAvailable[candidate]()) ?? "scalar";
-  if (!isAvailable[chosen]()) {
+  if (!Object.hasOwn(factories, chosen) || !isAvailable[chosen]()) {
     throw new MicroLoraError(
       "kernels-unavailable",
       "kernels",
-      `this engine cannot run the "${chosen}" kernels`,
+      `this engine cannot run the "${String(chosen)}" kernels`,
       `Leave the choice to the library, or pass one of: ${KERNELS_NAMES.filter((n) => isAvailable[n]()).join(", ")}`,
     );
   }

@@ -72,7 +72,7 @@ export class Runtime {
   /** A zeroed block of `floats` elements. @throws MicroLoraError `memory-full` */
   allocate(floats: number): Pointer {
     const pointer = this.#allocator.allocate(floats);
-    this.f32.fill(0, pointer >> 2, (pointer >> 2) + floats);
+    this.f32.fill(0, pointer >>> 2, (pointer >>> 2) + floats);
     return pointer;
   }
 
@@ -92,6 +92,9 @@ export class Scratch {
   readonly #runtime: Runtime;
   #pointer: Pointer = 0;
   #capacity = 0;
+  #found: Float32Array | undefined;
+  #foundAt: Pointer = 0;
+  #view: Float32Array | undefined;
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
@@ -110,11 +113,32 @@ export class Scratch {
 
   /** Where `values` lie in the memory: in place if they are in it already, else copied here. */
   place(values: Float32Array): Pointer {
-    const runtime = this.#runtime;
-    if (values.buffer === runtime.buffer) return values.byteOffset;
+    const found = this.find(values);
+    if (found !== 0) return found;
     const pointer = this.reserve(values.length);
-    runtime.f32.set(values, pointer >> 2);
+    this.#runtime.f32.set(values, pointer >>> 2);
     return pointer;
+  }
+
+  /**
+   * Where `values` lie in the memory, 0 if they do not. The last array found is remembered, since asking an array for
+   * its buffer takes longer than a small kernel.
+   */
+  find(values: Float32Array): Pointer {
+    if (values === this.#found) return this.#foundAt;
+    if (values.buffer !== this.#runtime.buffer) return 0;
+    this.#found = values;
+    this.#foundAt = values.byteOffset;
+    return this.#foundAt;
+  }
+
+  /** Copies back what a kernel wrote, unless it was written in place. @param pointer what `place` gave for `values` */
+  giveBack(values: Float32Array, pointer: Pointer): void {
+    if (pointer !== this.#pointer) return;
+    if (this.#view?.length !== values.length || this.#view.byteOffset !== pointer) {
+      this.#view = this.#runtime.view(pointer, values.length);
+    }
+    values.set(this.#view);
   }
 }
 

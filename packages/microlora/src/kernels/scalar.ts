@@ -39,7 +39,7 @@ export function createScalarKernels(memory: { readonly buffer: ArrayBufferLike }
     return sum;
   }
 
-  /** w[i] <- w[i] - rate * g - penalty * fisher[i] * (w[i] - anchor[i]), the penalty skipped if fisher = 0 */
+  /** w[i] <- w[i] - rate * g - min(penalty * fisher[i], 1) * (w[i] - anchor[i]), the penalty skipped if fisher = 0 */
   function descend(
     w: Pointer,
     i: number,
@@ -50,7 +50,7 @@ export function createScalarKernels(memory: { readonly buffer: ArrayBufferLike }
     penalty: number,
   ): void {
     const old = at(w, i);
-    const pull = fisher === 0 ? 0 : penalty * at(fisher, i) * (old - at(anchor, i));
+    const pull = fisher === 0 ? 0 : Math.min(penalty * at(fisher, i), 1) * (old - at(anchor, i));
     put(w, i, old - rate * g - pull);
   }
 
@@ -166,9 +166,9 @@ export function createScalarKernels(memory: { readonly buffer: ArrayBufferLike }
       return max;
     },
     fingerprint(x, n) {
-      const lanes = [1, 2, 3, 4];
-      const whole = n - (n % 4);
-      for (let i = 0; i < whole; i++) lanes[i % 4] = hashed(lanes[i % 4] as number, bitsAt(x, i));
+      const lanes = Array.from({ length: 16 }, (_, lane) => lane + 1);
+      const whole = n - (n % 16);
+      for (let i = 0; i < whole; i++) lanes[i % 16] = rotated(lanes[i % 16] as number, bitsAt(x, i));
       let hash = n;
       for (let i = whole; i < n; i++) hash = hashed(hash, bitsAt(x, i));
       return lanes.reduce(hashed, hash);
@@ -176,7 +176,12 @@ export function createScalarKernels(memory: { readonly buffer: ArrayBufferLike }
   };
 }
 
-/** A bijection of the hash for any bits, and of the bits for any hash: no single change is lost. */
+/** For given bits a bijection of the hash, and the other way round: one element that changes, changes the result. */
+function rotated(hash: number, bits: number): number {
+  return (((hash << 5) | (hash >>> 27)) + bits) | 0;
+}
+
+/** As `rotated`, and every bit of the result depends on all lower ones. */
 function hashed(hash: number, bits: number): number {
   const product = Math.imul(hash ^ bits, 0x9e3779b1);
   return product ^ (product >>> 15);

@@ -1,0 +1,74 @@
+/** Softmax cross-entropy over cosine scores, in float64, by its definition. */
+export function loss64(
+  y: ArrayLike<number>,
+  documents: readonly ArrayLike<number>[],
+  chosen: number,
+  temperature: number,
+): number {
+  const scores = documents.map((document) => cosine64(y, document) / temperature);
+  const highest = Math.max(...scores);
+  return Math.log(scores.reduce((sum, s) => sum + Math.exp(s - highest), 0)) - (scores[chosen]! - highest);
+}
+
+export function cosine64(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let [dot, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    dot += a[i]! * b[i]!;
+    aa += a[i]! ** 2;
+    bb += b[i]! ** 2;
+  }
+  return aa === 0 || bb === 0 ? 0 : dot / Math.sqrt(aa * bb);
+}
+
+export function unit64(x: ArrayLike<number>): Float64Array {
+  const length = Math.hypot(...Array.from(x)) || 1;
+  return Float64Array.from(x, (value) => value / length);
+}
+
+/** dLoss/dy by central differences. */
+export function gradient64(
+  y: ArrayLike<number>,
+  documents: readonly ArrayLike<number>[],
+  chosen: number,
+  temperature: number,
+): Float64Array {
+  const moved = Float64Array.from(y);
+  const h = 1e-6;
+  return moved.map((value, i) => {
+    moved[i] = value + h;
+    const above = loss64(moved, documents, chosen, temperature);
+    moved[i] = value - h;
+    const below = loss64(moved, documents, chosen, temperature);
+    moved[i] = value;
+    return (above - below) / (2 * h);
+  });
+}
+
+/** What clicks are kept as, and what is recalled from them, in float64. */
+export class Recall64 {
+  clicks: { key: Float64Array; value: Float64Array }[] = [];
+
+  constructor(
+    readonly capacity: number,
+    readonly settings: { sharpness: number; strength: number; gateFrom: number; gateTo: number },
+  ) {}
+
+  /** x + what is recalled for the unit vector x. */
+  transform(x: Float64Array): Float64Array {
+    const { sharpness, gateFrom, gateTo } = this.settings;
+    if (this.clicks.length === 0) return x.slice();
+    const similarities = this.clicks.map(({ key }) => key.reduce((sum, k, i) => sum + k * x[i]!, 0));
+    const gate = Math.min(1, Math.max(0, (Math.max(...similarities) - gateFrom) / (gateTo - gateFrom)));
+    const weights = similarities.map((s) => Math.exp(sharpness * s));
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    return x.map((value, i) =>
+      this.clicks.reduce((y, click, j) => y + (gate * weights[j]! * click.value[i]!) / sum, value),
+    );
+  }
+
+  keep(x: Float64Array, gradient: Float64Array): void {
+    const length = Math.hypot(...gradient);
+    this.clicks.push({ key: x, value: gradient.map((g) => (-this.settings.strength * g) / length) });
+    if (this.clicks.length > this.capacity) this.clicks.shift();
+  }
+}
