@@ -206,7 +206,7 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
     (await MicroLora.fromBytes(lora.toBytes(), { kernels }))[Symbol.dispose]();
   });
 
-  test("a penalty too strong to be stable is refused before it overflows", async () => {
+  test("gradients that feed themselves under a strong penalty are refused before they overflow", async () => {
     using lora = await midLife(kernels, { learningRate: 1, ewcLambda: 1e4, fisherDecay: 0 });
     lora.learn(x, { gradient });
     lora.consolidate();
@@ -229,7 +229,7 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
   });
 });
 
-test("a Fisher or an anchor that is not finite is refused", async () => {
+test("a Fisher or an anchor that is not finite, or a negative Fisher, is refused", async () => {
   using lora = await midLife("simd");
   const adapter = lora.getAdapter("m")!;
   const before = lora.toBytes();
@@ -240,5 +240,6 @@ test("a Fisher or an anchor that is not finite is refused", async () => {
   expectRefusal(apply(wrong, good.a), "not-finite", "fisherA[3]");
   expectRefusal(apply(good.a, wrong), "not-finite", "optimalA[3]");
   expectRefusal(apply(good.b, good.a), "shape-mismatch", "fisherA");
+  expectRefusal(apply(withElement(good.a, 2, -1), good.a), "out-of-range", "fisher[2]");
   expectSameBytes(lora.toBytes(), before);
 });

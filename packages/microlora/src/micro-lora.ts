@@ -154,9 +154,7 @@ export class MicroLora {
    */
   learn(x: Float32Array, feedback: Feedback, options?: { readonly token?: ForwardToken }): Readonly<LearnResult> {
     const gradient = gradientOf(feedback);
-    const { learningRate, ewcLambda } = this.config.learning;
-    const rate = learningRate * (feedback.reward ?? 1);
-    const penalty = learningRate * ewcLambda;
+    const reward = feedback.reward ?? 1;
     const result = this.#result;
     result.applied = false;
     result.reason = "disabled";
@@ -164,15 +162,16 @@ export class MicroLora {
     if (feedback.module !== undefined) {
       const adapter = this.adapterOf(feedback.module);
       if (!this.enabled) return result;
-      result.gradientNorm = adapter.measureExample(x, gradient, options?.token);
-      adapter.learning.allowStep(result.gradientNorm, rate, penalty);
-      adapter.learning.takeStep(rate, penalty);
+      adapter.measureExample(x, gradient, options?.token);
+      adapter.learning.allowStep(reward);
+      adapter.learning.takeStep();
+      result.gradientNorm = adapter.learning.gradientNorm;
       adapter.expireTokens();
     } else {
       this.#checkLive();
       if (options?.token !== undefined) refuseToken("goes with one module, but the feedback names none");
       if (!this.enabled) return result;
-      result.gradientNorm = this.#learnAll(x, gradient, rate, penalty);
+      result.gradientNorm = this.#learnAll(x, gradient, reward);
     }
     this.#adaptationCount++;
     result.applied = true;
@@ -196,7 +195,10 @@ export class MicroLora {
     const adapters = feedback.module === undefined ? [...this.#adapters.values()] : [this.adapterOf(feedback.module)];
     if (!this.enabled) return;
     const reward = feedback.reward ?? 1;
-    for (const adapter of adapters) adapter.learning.allowAccumulation(adapter.measureExample(x, gradient), reward);
+    for (const adapter of adapters) {
+      adapter.measureExample(x, gradient);
+      adapter.learning.allowAccumulation(reward);
+    }
     for (const adapter of adapters) adapter.learning.accumulate(reward);
     this.#adaptationCount++;
   }
@@ -268,15 +270,15 @@ export class MicroLora {
   }
 
   /** All modules are measured and allowed before the first of them is written. */
-  #learnAll(x: Float32Array, gradient: Float32Array, rate: number, penalty: number): number {
+  #learnAll(x: Float32Array, gradient: Float32Array, reward: number): number {
     let squares = 0;
     for (const adapter of this.#adapters.values()) {
-      const norm = adapter.measureExample(x, gradient);
-      adapter.learning.allowStep(norm, rate, penalty);
-      squares += norm * norm;
+      adapter.measureExample(x, gradient);
+      adapter.learning.allowStep(reward);
+      squares += adapter.learning.gradientNorm ** 2;
     }
     for (const adapter of this.#adapters.values()) {
-      adapter.learning.takeStep(rate, penalty);
+      adapter.learning.takeStep();
       adapter.expireTokens();
     }
     return Math.sqrt(squares);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type LoadOptions, MicroLora } from "./micro-lora.js";
+import { Personalizer } from "./personalizer.js";
 
 /** Anything that has a byte form: a `MicroLora`, a `Personalizer`. */
 export interface Saveable {
@@ -10,7 +11,8 @@ export interface Saveable {
 
 /**
  * Writes the state to a file so that a kill at any moment leaves the old file or the new one: a temporary file beside
- * it, synced, renamed, and the folder synced.
+ * it, synced, renamed, and the folder synced. A kill may leave the temporary file (`.tmp`), which nothing reads.
+ * @throws the file system's own errors, such as ENOENT
  */
 export async function save(state: Saveable, path: string): Promise<void> {
   const bytes = state.toBytes();
@@ -34,6 +36,11 @@ export async function save(state: Saveable, path: string): Promise<void> {
 /** Reads what `save` wrote of a `MicroLora`. @throws MicroLoraError as `MicroLora.fromBytes` */
 export async function load(path: string, options?: LoadOptions): Promise<MicroLora> {
   return MicroLora.fromBytes(await readFile(path), options);
+}
+
+/** Reads what `save` wrote of a `Personalizer`. @throws MicroLoraError as `Personalizer.fromBytes` */
+export async function loadPersonalizer(path: string, options?: LoadOptions): Promise<Personalizer> {
+  return Personalizer.fromBytes(await readFile(path), options);
 }
 
 /** Makes the rename itself last; where folders cannot be opened (Windows), the system's own journal has to do. */

@@ -67,13 +67,16 @@ test("asking changes nothing", async () => {
   expectSameBytes(personalizer.toBytes(), bytes);
 });
 
-test.each([{}, { slow: false as const }, { recall: false as const }])("another base model is refused: %o", async (kind) => {
-  using personalizer = await Personalizer.create({ dimensions: N, baseModel: "a", ...kind });
-  const bytes = personalizer.toBytes();
-  await expectRejection(Personalizer.fromBytes(bytes, { baseModel: "b" }), "wrong-base", "baseModel");
-  (await Personalizer.fromBytes(bytes, { baseModel: "b", allowWrongBase: true }))[Symbol.dispose]();
-  (await Personalizer.fromBytes(bytes, { baseModel: "a" }))[Symbol.dispose]();
-});
+test.each([{}, { slow: false as const }, { recall: false as const }])(
+  "another base model is refused: %o",
+  async (kind) => {
+    using personalizer = await Personalizer.create({ dimensions: N, baseModel: "a", ...kind });
+    const bytes = personalizer.toBytes();
+    await expectRejection(Personalizer.fromBytes(bytes, { baseModel: "b" }), "wrong-base", "baseModel");
+    (await Personalizer.fromBytes(bytes, { baseModel: "b", allowWrongBase: true }))[Symbol.dispose]();
+    (await Personalizer.fromBytes(bytes, { baseModel: "a" }))[Symbol.dispose]();
+  },
+);
 
 describe("hostile files", () => {
   const small = async (): Promise<Uint8Array> => {
@@ -173,8 +176,11 @@ describe("memory", () => {
       for (const scratch of Object.values(runtime.scratch)) scratch.reserve(64);
       runtime.allocate((runtime.memoryBytes - 16 - runtime.usedBytes) / 4 - left);
       const before = runtime.usedBytes;
-      for (const made of [Personalizer.create({ dimensions: 64, runtime }), Personalizer.fromState(state, { runtime })]) {
-        const personalizer = await made.catch((error: unknown) => {
+      for (const make of [
+        () => Personalizer.create({ dimensions: 64, runtime }),
+        () => Personalizer.fromState(state, { runtime }),
+      ]) {
+        const personalizer = await make().catch((error: unknown) => {
           expect(error).toMatchObject({ name: "MicroLoraError", code: "memory-full" });
           refusals++;
         });

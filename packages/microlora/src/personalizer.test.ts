@@ -28,7 +28,13 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
       const x = unit64(click.query);
       const y = expected.transform(x);
       const length = Math.hypot(...click.query);
-      expect(apart(personalizer.transform(click.query), y.map((v) => v * length), 1e-5)).toEqual([]);
+      expect(
+        apart(
+          personalizer.transform(click.query),
+          y.map((v) => v * length),
+          1e-5,
+        ),
+      ).toEqual([]);
       const chosen = click.shown.indexOf(click.chosen);
       const { loss, gradientNorm } = personalizer.learn(click);
       const documents = DOCUMENTS.slice(0, 10);
@@ -73,14 +79,23 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
     expect(apart(one, query, 0.01)).not.toEqual([]);
     for (const scale of [0.25, 8, 1024]) {
       const scaled = personalizer.transform(query.map((v) => v * scale));
-      expect(apart(scaled, one.map((v) => v * scale), 1e-6)).toEqual([]);
+      expect(
+        apart(
+          scaled,
+          one.map((v) => v * scale),
+          1e-6,
+        ),
+      ).toEqual([]);
     }
     expect([...personalizer.transform(new Float32Array(N))]).toEqual([...new Float32Array(N)]);
   });
 
   test("ids and vectors teach the same, bit for bit", async () => {
     const runtime = await Runtime.create({ kernels, memoryBytes: 2 ** 21 });
-    using index = await EmbeddingIndex.create(DOCUMENTS.map((vector, j) => [j, vector] as const), { runtime });
+    using index = await EmbeddingIndex.create(
+      DOCUMENTS.map((vector, j) => [j, vector] as const),
+      { runtime },
+    );
     using byVector = await Personalizer.create({ dimensions: N, runtime });
     using byId = await Personalizer.create({ dimensions: N, runtime });
     for (let k = 0; k < 8; k++) {

@@ -153,20 +153,8 @@ export function memoryBytes(config: MicroLoraConfig): number {
 
 /** The specs of a model's adapters, in the order of its modules. */
 export function adapterSpecs(config: ResolvedConfig): readonly AdapterSpec[] {
-  const { rank, alpha, rsLora, dropout, bias, init, seed } = config;
-  const { ewcLambda, fisherDecay } = config.learning;
-  return config.modules.map((module) => ({
-    ...module,
-    rank,
-    alpha,
-    rsLora,
-    dropout,
-    bias,
-    init,
-    seed,
-    ewcLambda,
-    fisherDecay,
-  }));
+  const { modules, learning, baseModel, ...shared } = config;
+  return modules.map((module) => ({ ...module, ...shared, ...learning }));
 }
 
 function resolveModules(config: MicroLoraConfig): ResolvedConfig["modules"] {

@@ -121,6 +121,18 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
   });
 });
 
+test.each(KERNELS_NAMES)("a penalty of any strength stops at the anchor, %s kernels", async (kernels) => {
+  const learning = { ewcLambda: 1e20, learningRate: 0.05, fisherDecay: 0 };
+  using lora = await trainedLora({ hiddenSize: 5, kernels, learning });
+  const adapter = lora.getAdapter("m")!;
+  lora.learn(floats(5, 1), { gradient: floats(5, 2) });
+  lora.consolidate();
+  const anchor = flatOf(adapter);
+  adapter.loraB.set(floats(10, 8));
+  lora.learn(floats(5, 1), { gradient: floats(5, 2), reward: 0 });
+  expect(apart(flatOf(adapter), anchor, 1e-6)).toEqual([]);
+});
+
 test("lambda 0 keeps no Fisher information and no anchor", async () => {
   using lora = await trainedLora({ hiddenSize: 5, learning: { ewcLambda: 0 } });
   lora.learn(floats(5, 1), { gradient: floats(5, 2) });

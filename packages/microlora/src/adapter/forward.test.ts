@@ -192,3 +192,21 @@ test("weights wider than one chunk of the memory are merged whole", async () => 
     expect(outside(weights, merged64(parametersOf(adapter), base, layout))).toEqual([]);
   }
 });
+
+test("a merge that would reach beyond float32 is refused, and leaves the weights as they were", async () => {
+  using lora = await trainedLora({ hiddenSize: 4, bias: true });
+  const adapter = lora.getAdapter("m")!;
+  const [weights, bias] = [floats(16, 1), floats(4, 2)];
+  const merge = (layout: "in-out" | "out-in") => () => adapter.mergeInto(weights, { layout, bias });
+  adapter.loraA.fill(1e20);
+  adapter.loraB.fill(1e20);
+  expectRefusal(merge("in-out"), "update-overflow", "weights");
+  adapter.loraA.fill(3e38);
+  adapter.loraB.fill(0);
+  expectRefusal(merge("out-in"), "update-overflow", "weights");
+  adapter.loraA.fill(1);
+  adapter.bias!.fill(3e38);
+  bias.fill(3e38);
+  expectRefusal(merge("in-out"), "update-overflow", "bias");
+  expect([...weights]).toEqual([...floats(16, 1)]);
+});

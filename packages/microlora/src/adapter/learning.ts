@@ -1,4 +1,4 @@
-import { checkAllFinite, checkRange } from "../base/check.js";
+import { checkAllFinite, checkAllSquares, checkRange } from "../base/check.js";
 import type { AdapterKernels, Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { type AdapterBlocks, LEARNING_BLOCKS, type LearningBlock } from "./blocks.js";
@@ -7,6 +7,17 @@ import type { AdapterSpec } from "./spec.js";
 
 /** Root of the least float32: what is smaller may leave no trace in a sum of squares. */
 const ROOT_OF_LEAST = Math.sqrt(2 ** -149);
+
+/** Norm of the example's whole gradient. */
+const NORM = 0;
+/** What the rows of x and g are multiplied by at most to give the gradient. */
+const FACTOR = 1;
+/** How much of the norm its float32 squares may have lost. */
+const LOST = 2;
+/** Learning rate * reward. */
+const RATE = 3;
+/** Learning rate * lambda. */
+const PENALTY = 4;
 
 /** An EWC penalty whose blocks lie in the memory, in the parameters' layout. */
 export interface Penalty {
@@ -37,9 +48,8 @@ export class AdapterLearning {
   // Where the example that was measured last lies.
   #x: Pointer = 0;
   #g: Pointer = 0;
-  // What its rows are multiplied by at most, and how much of the gradient's norm its float32 squares may have lost.
-  #factor = 0;
-  #lost = 0;
+  /** What is known of it, in an array, where a number that changes needs no allocation; see the constants above. */
+  readonly #example = new Float64Array(5);
 
   constructor(runtime: Runtime, blocks: AdapterBlocks, spec: AdapterSpec, scaling: number) {
     this.#runtime = runtime;
@@ -59,11 +69,11 @@ export class AdapterLearning {
   }
 
   /**
-   * Computes u = x A, unless it is `known`, and v = g B, and returns the norm of the whole gradient.
+   * Computes u = x A, unless it is `known`, and v = g B, and with them the norm of the whole gradient.
    * @param x,gradient the caller's arrays, for what an error says; they lie at `input` and `output`
    * @throws MicroLoraError `not-finite`, or `update-overflow` where a square exceeds float32
    */
-  measure(x: Float32Array, gradient: Float32Array, input: Pointer, output: Pointer, known: boolean): number {
+  measure(x: Float32Array, gradient: Float32Array, input: Pointer, output: Pointer, known: boolean): void {
     const { parameters, u, v, norms } = this.#blocks;
     const { f32 } = this.#runtime;
     this.#x = input;
@@ -85,26 +95,38 @@ export class AdapterLearning {
       checkAllFinite(gradient, "gradient");
       checkMagnitude(Number.POSITIVE_INFINITY, "gradient");
     }
-    this.#factor = factor;
-    this.#lost = factor * Math.sqrt(x.length + gradient.length) * ROOT_OF_LEAST;
-    return Math.sqrt(squares);
+    this.#example[NORM] = Math.sqrt(squares);
+    this.#example[FACTOR] = factor;
+    this.#example[LOST] = factor * Math.sqrt(x.length + gradient.length) * ROOT_OF_LEAST;
+  }
+
+  /** Norm of the whole gradient of the example just measured. */
+  get gradientNorm(): number {
+    return this.#example[NORM]!;
   }
 
   /** Allows or refuses the step of the example just measured. @throws MicroLoraError `update-overflow`, `memory-full` */
-  allowStep(gradientNorm: number, rate: number, penalty: number): void {
-    checkMagnitude(Math.abs(rate) * this.#factor, "weights");
-    checkMagnitude(penalty, "penalty");
-    this.#limits.allowStep(Math.abs(rate) * (gradientNorm + this.#lost));
-    this.#allowFisher(gradientNorm);
+  allowStep(reward: number): void {
+    const { learningRate, ewcLambda } = this.#spec;
+    const example = this.#example;
+    example[RATE] = learningRate * reward;
+    example[PENALTY] = learningRate * ewcLambda;
+    const rate = Math.abs(example[RATE]!);
+    checkMagnitude(rate * example[FACTOR]!, "weights");
+    checkMagnitude(example[PENALTY]!, "penalty");
+    this.#limits.allowStep(rate * (example[NORM]! + example[LOST]!));
+    this.#allowFisher();
   }
 
-  /** The fused step of the example just measured. @param rate learning rate * reward; @param penalty rate * lambda */
-  takeStep(rate: number, penalty: number): void {
+  /** The fused step of the example just measured and allowed. */
+  takeStep(): void {
     const { parameters, u, v } = this.#blocks;
+    const { fisherDecay } = this.#spec;
     const running = this.#blocks.use("fisherRunning");
     const fisher = this.#blocks.pointer("fisher");
     const anchor = this.#blocks.pointer("anchor");
-    const decay = this.#spec.fisherDecay;
+    const rate = this.#example[RATE]!;
+    const penalty = this.#example[PENALTY]!;
     this.#kernels.step(
       parameters,
       this.#x,
@@ -114,7 +136,7 @@ export class AdapterLearning {
       this.#scaling,
       rate,
       running,
-      decay,
+      fisherDecay,
       fisher,
       anchor,
       penalty,
@@ -123,9 +145,9 @@ export class AdapterLearning {
   }
 
   /** Allows or refuses to accumulate the example just measured. */
-  allowAccumulation(gradientNorm: number, reward: number): void {
-    this.#limits.allowPending(Math.abs(reward) * (gradientNorm + this.#lost));
-    this.#allowFisher(gradientNorm);
+  allowAccumulation(reward: number): void {
+    this.#limits.allowPending(Math.abs(reward) * (this.#example[NORM]! + this.#example[LOST]!));
+    this.#allowFisher();
     this.#blocks.reserve("pending");
   }
 
@@ -149,6 +171,7 @@ export class AdapterLearning {
       return;
     }
     checkMagnitude(learningRate * penalty.ewcLambda, "penalty");
+    checkAllSquares(this.#runtime.view(penalty.fisher, this.#blocks.length), "fisher");
     this.#limits.allowStep(step, this.#runtime.kernels.maxAbs(penalty.anchor, this.#blocks.length));
   }
 
@@ -219,9 +242,9 @@ export class AdapterLearning {
     this.#limits.measure();
   }
 
-  #allowFisher(gradientNorm: number): void {
+  #allowFisher(): void {
     if (this.#spec.ewcLambda === 0) return;
-    this.#limits.allowRunning((gradientNorm + this.#lost) ** 2);
+    this.#limits.allowRunning((this.#example[NORM]! + this.#example[LOST]!) ** 2);
     this.#blocks.reserve("fisherRunning");
   }
 }

@@ -170,7 +170,8 @@ export class LoraAdapter {
    */
   accumulateGradient(input: Float32Array, gradOutput: Float32Array, reward = 1): void {
     checkRange(reward, -1, 1, "reward");
-    this.#learning.allowAccumulation(this.measureExample(input, gradOutput), reward);
+    this.measureExample(input, gradOutput);
+    this.#learning.allowAccumulation(reward);
     this.#learning.accumulate(reward);
   }
 
@@ -251,9 +252,8 @@ export class LoraAdapter {
 
   /**
    * @internal Places an example and measures it; the step that may follow is taken on `learning`.
-   * @returns the norm of the whole gradient
    */
-  measureExample(x: Float32Array, gradient: Float32Array, token?: ForwardToken): number {
+  measureExample(x: Float32Array, gradient: Float32Array, token?: ForwardToken): void {
     const { u } = this.#live();
     checkFloats(gradient, this.outFeatures, "gradient");
     const input = this.#place(x, token === undefined);
@@ -262,7 +262,7 @@ export class LoraAdapter {
       this.#tokens ??= new TokenRing(this.rank);
       this.#tokens.restore(token, this.runtime, input, this.inFeatures, u);
     }
-    return this.#learning.measure(x, gradient, input, output, token !== undefined);
+    this.#learning.measure(x, gradient, input, output, token !== undefined);
   }
 
   /** @internal How it learns, for what has to change several adapters together. */

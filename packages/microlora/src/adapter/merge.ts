@@ -1,5 +1,6 @@
 import { checkAllFinite, checkFloats } from "../base/check.js";
 import { MicroLoraError, shown } from "../base/errors.js";
+import { Limits } from "./limits.js";
 import type { LoraAdapter } from "./lora-adapter.js";
 
 /** How base weights lie in memory, row after row: [in, out], or [out, in] as PyTorch's Linear has them. */
@@ -19,6 +20,7 @@ const CHUNK = 65_536;
 export function merge(adapter: LoraAdapter, weights: Float32Array, target: MergeTarget, sign: 1 | -1): void {
   const { inFeatures, outFeatures, rank, loraA, loraB, runtime } = adapter;
   const inOut = checkTarget(adapter, weights, target);
+  checkSums(adapter, weights, target.bias);
   const [rows, cols] = inOut ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
   const [coef, basis] = inOut ? [loraA, loraB] : [loraB, loraA];
   const scaling = sign * adapter.scaling;
@@ -55,4 +57,25 @@ function checkTarget(adapter: LoraAdapter, weights: Float32Array, target: MergeT
     checkAllFinite(target.bias, "bias");
   }
   return layout === "in-out";
+}
+
+/** Refuses sums that float32 may not hold, by the largest magnitudes on either side. */
+function checkSums(adapter: LoraAdapter, weights: Float32Array, baseBias: Float32Array | undefined): void {
+  const { loraA, loraB, rank, bias } = adapter;
+  const [a, b, scaling] = [largest(loraA), largest(loraB), Math.abs(adapter.scaling)];
+  const sum = Math.max(largest(weights) + scaling * rank * a * b, scaling * a, scaling * b);
+  const biases = bias === undefined ? 0 : largest(bias) + largest(baseBias!);
+  if (Math.max(sum, biases) <= Limits.FLOAT32) return;
+  throw new MicroLoraError(
+    "update-overflow",
+    sum <= Limits.FLOAT32 ? "bias" : "weights",
+    "the merged ones may exceed float32",
+    "Reset the adapter: its weights have grown far beyond use",
+  );
+}
+
+function largest(values: Float32Array): number {
+  let max = 0;
+  for (let i = 0; i < values.length; i++) max = Math.max(max, Math.abs(values[i]!));
+  return max;
 }

@@ -13,6 +13,7 @@ export interface AdapterSpec {
   readonly bias: boolean;
   readonly init: Init;
   readonly seed: number;
+  readonly learningRate: number;
   readonly ewcLambda: number;
   readonly fisherDecay: number;
 }

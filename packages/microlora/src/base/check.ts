@@ -47,3 +47,11 @@ export function checkAllFinite(values: Float32Array, where: string): void {
     }
   }
 }
+
+/** Refuses arrays with a number in them that is no square: negative or not finite. */
+export function checkAllSquares(values: Float32Array, where: string): void {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) checkRange(value, 0, Number.MAX_VALUE, `${where}[${i}]`);
+  }
+}

@@ -1,14 +1,14 @@
 import { MicroLoraError } from "../base/errors.js";
 import { KERNELS_NAMES, type Kernels, type KernelsFactory, type KernelsName } from "./contract.js";
 import { isAvailable } from "./probe.js";
-import { base64 as relaxedBase64 } from "./relaxed.generated.js";
+import { hex as relaxedHex } from "./relaxed.generated.js";
 import { createScalarKernels } from "./scalar.js";
-import { base64 as simdBase64 } from "./simd.generated.js";
+import { hex as simdHex } from "./simd.generated.js";
 import { wasmKernels } from "./wasm.js";
 
 const factories: { readonly [K in KernelsName]: KernelsFactory } = {
-  relaxed: wasmKernels("relaxed", relaxedBase64),
-  simd: wasmKernels("simd", simdBase64),
+  relaxed: wasmKernels("relaxed", relaxedHex),
+  simd: wasmKernels("simd", simdHex),
   scalar: async (memory) => createScalarKernels(memory),
 };
 

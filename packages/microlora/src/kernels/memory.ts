@@ -52,6 +52,10 @@ export class Allocator {
     if (size === undefined) return;
     this.#sizes.delete(pointer);
     this.#used -= size;
+    this.#keep(pointer, size);
+  }
+
+  #keep(pointer: Pointer, size: number): void {
     const list = this.#free.get(size);
     if (list === undefined) this.#free.set(size, [pointer]);
     else list.push(pointer);
@@ -87,7 +91,7 @@ export class Allocator {
         run.pointer += size;
         run.bytes -= size;
       }
-      if (run.bytes > 0) this.#free.set(run.bytes, [...(this.#free.get(run.bytes) ?? []), run.pointer]);
+      if (run.bytes > 0) this.#keep(run.pointer, run.bytes);
     }
     return found;
   }

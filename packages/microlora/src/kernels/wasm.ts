@@ -5,21 +5,21 @@ type Shape = [rank: number, inFeatures: number, outFeatures: number, bias: numbe
 /** An export of `assembly/adapter.ts`: the contract's function with the shape after its own arguments. */
 type Shaped<F extends (...args: never[]) => unknown> = (...args: [...Parameters<F>, ...Shape]) => ReturnType<F>;
 
-type AdapterExports = { readonly [K in keyof AdapterKernels]: Shaped<AdapterKernels[K]> };
+type AdapterExports = { readonly [K in Exclude<keyof AdapterKernels, "accumulate">]: Shaped<AdapterKernels[K]> };
 
 /** Makes the factory of one WebAssembly build, compiled on first use and once per process. */
-export function wasmKernels(name: KernelsName, base64: string): KernelsFactory {
+export function wasmKernels(name: KernelsName, hex: string): KernelsFactory {
   let module: Promise<WebAssembly.Module> | undefined;
   return async (memory) => {
-    module ??= WebAssembly.compile(decodeBase64(base64));
+    module ??= WebAssembly.compile(decodeHex(hex));
     const { exports } = await WebAssembly.instantiate(await module, { env: { memory } });
     const kernels = exports as unknown as AdapterExports & VectorKernels;
     return { ...kernels, name, forShape: (shape) => bindShape(kernels, shape) } satisfies Kernels;
   };
 }
 
-function decodeBase64(base64: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+function decodeHex(hex: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16));
 }
 
 /** Closures rather than `bind`: V8 inlines them, and with them the entry into WebAssembly. */
