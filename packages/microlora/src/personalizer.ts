@@ -1,6 +1,6 @@
 import { checkAllFinite, checkFinite, checkFloats } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";
-import { norm, writeUnit } from "./base/unit.js";
+import { norm } from "./base/unit.js";
 import { checkBase } from "./checkpoint/base-model.js";
 import {
   checkPersonalizerState,
@@ -27,7 +27,8 @@ import { type LoadOptions, MicroLora } from "./micro-lora.js";
 export interface SlowStart {
   /**
    * Rows of A [dimensions] each, one per rank, for instance `EmbeddingIndex.directions`; random ones by default. An A that
-   * is made from data learns what depends on the topic (EVA, Paischer et al. 2024, initialises it so).
+   * is made from data learns what depends on the topic (EVA, Paischer et al. 2024, initialises it so). Their length
+   * counts: the step of B grows with its square.
    */
   readonly directions?: readonly Float32Array[];
 }
@@ -291,7 +292,8 @@ async function createSlow(
   const rows = new Float32Array(settings.rank * dimensions);
   for (const [r, direction] of (directions ?? []).entries()) {
     checkFloats(direction, dimensions, `slow.directions[${r}]`);
-    writeUnit(direction, rows, r * dimensions, `slow.directions[${r}]`);
+    checkAllFinite(direction, `slow.directions[${r}]`);
+    rows.set(direction, r * dimensions);
   }
   const lora = await MicroLora.create({
     ...shape,
