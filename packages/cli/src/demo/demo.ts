@@ -1,0 +1,131 @@
+import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { loadEmbedder } from "@microlora/embed";
+import { bar, type Terminal } from "../terminal.js";
+import { embedCorpus, loadCorpus } from "./corpus.js";
+import { pickExamples } from "./examples.js";
+import { Experiment } from "./experiment.js";
+import { SESSIONS, TASK } from "./hyperparameters.js";
+import { DEMO_USAGE, type DemoOptions, groupsAmong, parseDemoOptions } from "./options.js";
+import { reload } from "./reload.js";
+import { jsonOf, type Scores, type SessionResults, summarise } from "./results.js";
+import { meanMatrix, type SessionMatrix } from "./sessions.js";
+import { LABELS, printExamples, printScores, printSessions } from "./tables.js";
+import type { Task } from "./task.js";
+
+/** The main job: one seeded person's taste, learned click by click, with everything measured that it is worth. */
+export async function demo(args: readonly string[], terminal: Terminal): Promise<void> {
+  const corpus = loadCorpus();
+  const options = parseDemoOptions(args, corpus.groups);
+  if (options === "help") {
+    terminal.print(DEMO_USAGE);
+    return;
+  }
+  terminal.status("Embedding …");
+  const embedded = embedCorpus(corpus, await loadEmbedder());
+  const experiment = await Experiment.create(embedded, {
+    ...options,
+    among: groupsAmong(options.among, corpus.groups),
+  });
+  terminal.print(terminal.style("bold", "\nmicrolora: emoji search that learns one person's taste"));
+  terminal.print(
+    `${count(corpus.documents.length)} emoji found by name, ${count(corpus.keywords.length)} keywords to ask for them; ` +
+      "each embedded once, never again.\n",
+  );
+
+  const task = experiment.task(options.seed);
+  printTaste(terminal, experiment, task, options);
+  const learned = await experiment.learn("all", task, options.seed, (clicks) =>
+    terminal.status(`learning ${bar(clicks / task.learning.length)} ${clicks} clicks`),
+  );
+  using learner = learned.learner;
+  const time = await experiment.feedbackTime(learned);
+
+  const seeds = Array.from({ length: options.seeds }, (_, i) => options.seed + i);
+  const runs: Scores[] = [];
+  for (const seed of seeds) {
+    const user = seed === options.seed ? task : experiment.task(seed);
+    runs.push(await experiment.scores(user, seed, (row) => terminal.status(`measuring: seed ${seed}, ${LABELS[row]}`)));
+  }
+  const summary = summarise(runs);
+  const { clicks } = summary.all;
+  terminal.print(
+    `\nLearned from ${clicks.toFixed(0)} clicks${options.seeds > 1 ? ` a user, ${options.seeds} users` : ""}; ` +
+      `tested on ${task.unseen.length} queries that share no word stem with them,`,
+  );
+  terminal.print(`and on ${task.unrelated.length} keywords that have nothing to do with the taste (unrelated).\n`);
+  printScores(terminal, summary, options.seeds);
+
+  terminal.print("\nUnseen queries that gained most, and the one that lost most:\n");
+  const examples = pickExamples(embedded, experiment.index, experiment.evaluator, task, learner);
+  printExamples(terminal, examples);
+
+  const sessions = await runBoth(experiment, seeds, terminal);
+  terminal.print(
+    `\nFour preferences one after the other (${SESSIONS.users * seeds.length} users, slow weights alone), MRR on unseen queries:\n`,
+  );
+  printSessions(terminal, sessions);
+
+  const queries = task.unseen.map(({ keyword }) => embedded.keywordVectors[keyword]!);
+  const reloaded = await reload(learner, experiment.index, queries);
+  terminal.print(
+    `\nOne feedback call: ${time.p50.toFixed(1)} µs (p50), ${time.p99.toFixed(1)} µs (p99). ` +
+      `All that was learned: ${(reloaded.bytes / 1024).toFixed(0)} KB.`,
+  );
+  terminal.print(
+    `Saved and loaded again: ${reloaded.same} of ${reloaded.queries} queries answered the same, bit for bit.`,
+  );
+
+  if (options.report !== null) {
+    terminal.status("Drawing the report …");
+    const { renderReport } = await import("./report.js");
+    const curve = [
+      ...(await experiment.curve("all", task, options.seed)),
+      ...(await experiment.curve("offset", task, options.seed)),
+    ];
+    await writeFile(
+      options.report,
+      renderReport({ options, task, summary, curve, sessions, time, reloaded, examples }),
+    );
+    terminal.print(`Report: ${resolve(options.report)}`);
+  }
+  terminal.print(terminal.style("dim", "\nSearch for yourself: npm start -- try"));
+  if (options.json) {
+    const { seed, among, group } = options;
+    const run = { seed, seeds: options.seeds, among, ...(group !== undefined && { group }) };
+    terminal.print(JSON.stringify(jsonOf(run, summary, time, reloaded.bytes, sessions)));
+  }
+}
+
+function printTaste(terminal: Terminal, { corpus }: Experiment, task: Task, { group }: DemoOptions): void {
+  if (group !== undefined) {
+    terminal.print(
+      `This user always means ${terminal.style("cyan", group)}, and clicks only what is among the ${TASK.shown} results shown.`,
+    );
+    return;
+  }
+  terminal.print(
+    `What this user means depends on the topic; they click only what is among the ${TASK.shown} results shown:`,
+  );
+  for (const [topic, preferred] of task.taste.entries()) {
+    const words = task.learning
+      .filter((query) => query.topic === topic)
+      .map(({ keyword }) => corpus.keywords[keyword]!.text);
+    terminal.print(`  ${words.slice(0, 4).join(", ")} …  →  ${terminal.style("cyan", preferred)}`);
+  }
+}
+
+async function runBoth(experiment: Experiment, seeds: readonly number[], terminal: Terminal): Promise<SessionResults> {
+  const withEwc: SessionMatrix[] = [];
+  const withoutEwc: SessionMatrix[] = [];
+  for (const seed of seeds) {
+    terminal.status(`sessions: seed ${seed}`);
+    withEwc.push(await experiment.sessions(seed, SESSIONS.ewcLambda));
+    withoutEwc.push(await experiment.sessions(seed, 0));
+  }
+  return { withEwc: meanMatrix(withEwc), withoutEwc: meanMatrix(withoutEwc) };
+}
+
+function count(n: number): string {
+  return n.toLocaleString("en-US");
+}

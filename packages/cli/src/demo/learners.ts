@@ -1,0 +1,83 @@
+import { Personalizer } from "microlora";
+import type { EmbeddedCorpus } from "./corpus.js";
+import type { LearnerSettings } from "./hyperparameters.js";
+import { kMeans } from "./k-means.js";
+import { createRandom } from "./random.js";
+
+/** The name that a personalizer gives its one adapter. */
+const MODULE = "query";
+const DIRECTIONS_SEED = 1;
+
+export interface LearnerOptions {
+  readonly seed: number;
+  /** 0 leaves forgetting to itself. */
+  readonly ewcLambda?: number;
+  readonly fisherDecay?: number;
+}
+
+/** A personalizer that has learned nothing yet, A of its slow weights along the settings' directions. */
+export async function createLearner(
+  corpus: EmbeddedCorpus,
+  { temperature, slow, recall }: LearnerSettings,
+  { seed, ewcLambda = 0, fisherDecay = 0.95 }: LearnerOptions,
+): Promise<Personalizer> {
+  const dimensions = corpus.documentVectors[0]?.length ?? 0;
+  const personalizer = await Personalizer.create({
+    dimensions,
+    seed,
+    temperature,
+    slow: slow !== null && {
+      rank: slow.rank,
+      alpha: slow.scaling * slow.rank,
+      bias: slow.bias,
+      learningRate: slow.learningRate,
+      ewcLambda,
+      fisherDecay,
+    },
+    recall: recall !== null && {
+      bytes: recall.clicks * 2 * dimensions * Float32Array.BYTES_PER_ELEMENT,
+      sharpness: recall.sharpness,
+      strength: recall.strength,
+      gateFrom: recall.gateFrom,
+      gateTo: recall.gateTo,
+    },
+  });
+  const loraA = personalizer.slow?.getAdapter(MODULE)?.loraA;
+  if (slow?.directions === "centres") loraA?.set(directionsOf(corpus, slow.rank, slow.reach));
+  else loraA?.fill(0);
+  return personalizer;
+}
+
+const cache = new WeakMap<EmbeddedCorpus, Map<number, readonly Float32Array[]>>();
+
+/**
+ * What A starts from, [rank, dimensions]: the directions in which queries lie, so that x A says which kind of thing is
+ * asked for, and each kind can learn an offset of its own. They know nothing of any user. (LoRA initialised from data:
+ * EVA, Paischer et al. 2024.)
+ * @param reach root mean square of |x A| over the keywords, which makes a learning rate mean the same at any rank
+ */
+function directionsOf(corpus: EmbeddedCorpus, rank: number, reach: number): Float32Array {
+  const { keywordVectors } = corpus;
+  const known = cache.get(corpus) ?? new Map<number, readonly Float32Array[]>();
+  cache.set(corpus, known);
+  const centres = known.get(rank) ?? kMeans(keywordVectors, rank, createRandom(DIRECTIONS_SEED)).centres.map(toUnit);
+  known.set(rank, centres);
+  let squares = 0;
+  for (const x of keywordVectors) for (const centre of centres) squares += dot(x, centre) ** 2;
+  const scale = reach / Math.sqrt(squares / keywordVectors.length);
+  return Float32Array.from(
+    centres.flatMap((centre) => [...centre]),
+    (value) => scale * value,
+  );
+}
+
+function toUnit(vector: Float32Array): Float32Array {
+  const norm = Math.sqrt(dot(vector, vector)) || 1;
+  return vector.map((value) => value / norm);
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}

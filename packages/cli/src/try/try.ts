@@ -1,0 +1,95 @@
+import { createInterface } from "node:readline/promises";
+import { parseArgs } from "node:util";
+import { loadEmbedder } from "@microlora/embed";
+import { EmbeddingIndex, type Personalizer, type SearchHit } from "microlora";
+import { type EmbeddedCorpus, embedCorpus, loadCorpus } from "../demo/corpus.js";
+import { LEARNERS, TASK } from "../demo/hyperparameters.js";
+import { createLearner } from "../demo/learners.js";
+import type { Terminal } from "../terminal.js";
+import { UsageError } from "../usage-error.js";
+
+export const TRY_USAGE = `Usage: npm start -- try
+
+Type words to search; type the number of the result that you meant, and the search learns from it at once.
+An empty line or "quit" ends.`;
+
+const LISTED = 9;
+
+/** What the user was last shown. */
+interface Shown {
+  readonly text: string;
+  readonly query: Float32Array;
+  readonly hits: readonly SearchHit[];
+}
+
+/** A search that learns from what its user picks. */
+export async function tryIt(args: readonly string[], terminal: Terminal): Promise<void> {
+  if (wantsHelp(args)) {
+    terminal.print(TRY_USAGE);
+    return;
+  }
+  const embedder = await loadEmbedder();
+  const corpus = embedCorpus(loadCorpus(), embedder);
+  using index = await EmbeddingIndex.create(corpus.documentVectors.map((vector, row) => [row, vector] as const));
+  using learner = await createLearner(corpus, LEARNERS.all, { seed: 1 });
+  terminal.print(`${TRY_USAGE.split("\n").slice(2).join("\n")}\n`);
+
+  const lines = createInterface({
+    input: process.stdin,
+    output: process.stdout,
+    terminal: process.stdin.isTTY === true,
+  });
+  let shown: Shown | null = null;
+  lines.setPrompt(terminal.style("cyan", "> "));
+  lines.prompt();
+  for await (const line of lines) {
+    const text = line.trim();
+    if (text === "" || text === "quit") break;
+    const picked = shown !== null && /^\d+$/.test(text) ? shown.hits[Number(text) - 1] : undefined;
+    if (picked !== undefined && shown !== null && Number(text) <= LISTED) {
+      learnPick(terminal, corpus, index, learner, shown, picked);
+    } else {
+      const query = embedder.embed(text);
+      shown = { text, query, hits: learner.search(query, index, TASK.shown) };
+      printHits(terminal, corpus, shown);
+    }
+    lines.prompt();
+  }
+  lines.close();
+  terminal.print(`\n${learner.clicks} ${learner.clicks === 1 ? "click" : "clicks"} learned. Bye.`);
+}
+
+function learnPick(
+  terminal: Terminal,
+  corpus: EmbeddedCorpus,
+  index: EmbeddingIndex,
+  learner: Personalizer,
+  { text, query, hits }: Shown,
+  picked: SearchHit,
+): void {
+  const start = performance.now();
+  learner.learn({ query, chosen: picked.id, shown: hits.map(({ id }) => id), index });
+  const microseconds = 1000 * (performance.now() - start);
+  const rank = 1 + learner.search(query, index, TASK.shown).findIndex(({ id }) => id === picked.id);
+  const { emoji, name } = corpus.documents[Number(picked.id)]!;
+  const now = rank === 0 ? "is no longer shown" : `is now number ${rank}`;
+  terminal.print(
+    `  ${emoji} ${name} ${now} for “${text}” (learned in ${microseconds.toFixed(0)} µs). Try a related word.\n`,
+  );
+}
+
+function printHits(terminal: Terminal, corpus: EmbeddedCorpus, { hits }: Shown): void {
+  for (const [i, { id, score }] of hits.slice(0, LISTED).entries()) {
+    const { emoji, name, group } = corpus.documents[Number(id)]!;
+    terminal.print(`  ${i + 1}  ${emoji}  ${name}  ${terminal.style("dim", `${group}, ${score.toFixed(2)}`)}`);
+  }
+}
+
+function wantsHelp(args: readonly string[]): boolean {
+  try {
+    return parseArgs({ args: [...args], options: { help: { type: "boolean", short: "h", default: false } } }).values
+      .help;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
