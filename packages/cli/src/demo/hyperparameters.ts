@@ -38,7 +38,7 @@ export const TASK = {
 
 const TEMPERATURE = 0.2;
 
-const recall: RecallSettings = { clicks: 128, sharpness: 14, strength: 0.45, gateFrom: 0.05, gateTo: 0.45 };
+const recall: RecallSettings = { clicks: 128, sharpness: 14, strength: 0.4, gateFrom: 0.05, gateTo: 0.45 };
 
 const lora: SlowSettings = {
   directions: "centres",
