@@ -24,7 +24,7 @@ for (let request = 0; request < 200; request++) {
   for (let i = 0; i < 256; i++) gradient[i] = y[i]! - target[i]!;
   loss = gradient.reduce((sum, g) => sum + g * g, 0) / 2;
   if (request === 0) console.log(`loss before: ${loss.toFixed(3)}`);
-  lora.learn(x, { gradient, module: "q_proj" }, token === undefined ? {} : { token });
+  lora.learn(x, { gradient, module: "q_proj" }, { token });
 }
 console.log(`loss after ${lora.adaptationCount} requests: ${loss.toFixed(3)}`);
 console.log(`${lora.paramCount} parameters, ${lora.memoryBytes} bytes`);
