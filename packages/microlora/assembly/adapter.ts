@@ -54,7 +54,7 @@ export function measure(
   f32.store(norms, <f32>sumSquares(g, outFeatures), 4);
 }
 
-/** One row whose gradient is c * x; returns nothing, advances nothing. */
+/** The step of one row of parameters whose gradient is c * x; null pointers leave out what they stand for. */
 // @ts-ignore: decorator
 @inline
 function row(

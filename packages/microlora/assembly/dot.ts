@@ -75,11 +75,14 @@ export function dot2(a: usize, x: usize, n: i32): v128 {
   return sums(f32x4.add(s0, s1), f32x4.add(t0, t1), zero(), zero());
 }
 
+/** A fused add waits longer for the one before it: two sets of sums hide that, where one set leaves room to unroll. */
+const DOT4_VECTORS: i32 = ASC_FEATURE_RELAXED_SIMD ? 2 : 4;
+
 export function dot4(a: usize, x: usize, n: i32): v128 {
   let b = rowEnd(a, n), c = rowEnd(b, n), d = rowEnd(c, n);
   let sa = zero(), sb = zero(), sc = zero(), sd = zero();
   let ta = zero(), tb = zero(), tc = zero(), td = zero();
-  const unrolled = wholeEnd(x, n, 2), whole = wholeEnd(x, n, 1), end = rowEnd(x, n);
+  const unrolled = wholeEnd(x, n, DOT4_VECTORS), whole = wholeEnd(x, n, 1), end = rowEnd(x, n);
   if (x < unrolled) do {
     let v = v128.load(x);
     sa = madd(v128.load(a), v, sa);
@@ -87,17 +90,34 @@ export function dot4(a: usize, x: usize, n: i32): v128 {
     sc = madd(v128.load(c), v, sc);
     sd = madd(v128.load(d), v, sd);
     v = v128.load(x, 16);
-    ta = madd(v128.load(a, 16), v, ta);
-    tb = madd(v128.load(b, 16), v, tb);
-    tc = madd(v128.load(c, 16), v, tc);
-    td = madd(v128.load(d, 16), v, td);
-    a += 2 * VECTOR;
-    b += 2 * VECTOR;
-    c += 2 * VECTOR;
-    d += 2 * VECTOR;
-    x += 2 * VECTOR;
+    if (ASC_FEATURE_RELAXED_SIMD) {
+      ta = madd(v128.load(a, 16), v, ta);
+      tb = madd(v128.load(b, 16), v, tb);
+      tc = madd(v128.load(c, 16), v, tc);
+      td = madd(v128.load(d, 16), v, td);
+    } else {
+      sa = madd(v128.load(a, 16), v, sa);
+      sb = madd(v128.load(b, 16), v, sb);
+      sc = madd(v128.load(c, 16), v, sc);
+      sd = madd(v128.load(d, 16), v, sd);
+      v = v128.load(x, 32);
+      sa = madd(v128.load(a, 32), v, sa);
+      sb = madd(v128.load(b, 32), v, sb);
+      sc = madd(v128.load(c, 32), v, sc);
+      sd = madd(v128.load(d, 32), v, sd);
+      v = v128.load(x, 48);
+      sa = madd(v128.load(a, 48), v, sa);
+      sb = madd(v128.load(b, 48), v, sb);
+      sc = madd(v128.load(c, 48), v, sc);
+      sd = madd(v128.load(d, 48), v, sd);
+    }
+    a += DOT4_VECTORS * VECTOR;
+    b += DOT4_VECTORS * VECTOR;
+    c += DOT4_VECTORS * VECTOR;
+    d += DOT4_VECTORS * VECTOR;
+    x += DOT4_VECTORS * VECTOR;
   } while (x < unrolled);
-  if (x < whole) {
+  if (x < whole) do {
     const v = v128.load(x);
     sa = madd(v128.load(a), v, sa);
     sb = madd(v128.load(b), v, sb);
@@ -108,7 +128,7 @@ export function dot4(a: usize, x: usize, n: i32): v128 {
     c += VECTOR;
     d += VECTOR;
     x += VECTOR;
-  }
+  } while (x < whole);
   if (x < end) do {
     const v = v128.load32_zero(x);
     ta = madd(v128.load32_zero(a), v, ta);
