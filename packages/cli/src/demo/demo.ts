@@ -4,14 +4,14 @@ import { loadEmbedder } from "@microlora/embed";
 import { bar, type Terminal } from "../terminal.js";
 import { embedCorpus, loadCorpus } from "./corpus.js";
 import { pickExamples } from "./examples.js";
-import { Experiment } from "./experiment.js";
+import { Experiment, type RowName } from "./experiment.js";
 import { SESSIONS, TASK } from "./hyperparameters.js";
 import { DEMO_USAGE, type DemoOptions, groupsAmong, parseDemoOptions } from "./options.js";
 import { reload } from "./reload.js";
-import { jsonOf, type Scores, type SessionResults, summarise } from "./results.js";
+import { jsonOf, meanScores, type Scores, type SessionResults, summarise } from "./results.js";
 import { meanMatrix, type SessionMatrix } from "./sessions.js";
 import { LABELS, printExamples, printScores, printSessions } from "./tables.js";
-import type { Task } from "./task.js";
+import { swapHalves, type Task } from "./task.js";
 
 /** The main job: one seeded person's taste, learned click by click, with everything measured that it is worth. */
 export async function demo(args: readonly string[], terminal: Terminal): Promise<void> {
@@ -43,14 +43,11 @@ export async function demo(args: readonly string[], terminal: Terminal): Promise
 
   const seeds = Array.from({ length: options.seeds }, (_, i) => options.seed + i);
   const runs: Scores[] = [];
-  for (const seed of seeds) {
-    const user = seed === options.seed ? task : experiment.task(seed);
-    runs.push(await experiment.scores(user, seed, (row) => terminal.status(`measuring: seed ${seed}, ${LABELS[row]}`)));
-  }
+  for (const seed of seeds) runs.push(await scoresOfUser(experiment, seed, options.seeds > 1, terminal));
   const summary = summarise(runs);
   const { clicks } = summary.all;
   terminal.print(
-    `\nLearned from ${clicks.toFixed(0)} clicks${options.seeds > 1 ? ` a user, ${options.seeds} users` : ""}; ` +
+    `\nLearned from ${clicks.toFixed(0)} clicks${options.seeds > 1 ? ` a user (${options.seeds} users, each half of the queries in turn)` : ""}; ` +
       `tested on ${task.unseen.length} queries that share no word stem with them,`,
   );
   terminal.print(`and on ${task.unrelated.length} keywords that have nothing to do with the taste (unrelated).\n`);
@@ -113,6 +110,20 @@ function printTaste(terminal: Terminal, { corpus }: Experiment, task: Task, { gr
       .map(({ keyword }) => corpus.keywords[keyword]!.text);
     terminal.print(`  ${words.slice(0, 4).join(", ")} …  →  ${terminal.style("cyan", preferred)}`);
   }
+}
+
+/** With `bothWays`, the mean of learning from each half and testing on the other: the same user, a narrower interval. */
+async function scoresOfUser(
+  experiment: Experiment,
+  seed: number,
+  bothWays: boolean,
+  terminal: Terminal,
+): Promise<Scores> {
+  const task = experiment.task(seed);
+  const onRow = (row: RowName) => terminal.status(`measuring: seed ${seed}, ${LABELS[row]}`);
+  const scores = [await experiment.scores(task, seed, onRow)];
+  if (bothWays) scores.push(await experiment.scores(swapHalves(task), seed, onRow));
+  return meanScores(scores);
 }
 
 async function runBoth(experiment: Experiment, seeds: readonly number[], terminal: Terminal): Promise<SessionResults> {

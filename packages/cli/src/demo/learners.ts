@@ -7,6 +7,7 @@ import { createRandom } from "./random.js";
 /** The name that a personalizer gives its one adapter. */
 const MODULE = "query";
 const DIRECTIONS_SEED = 1;
+const DIRECTIONS_ROUNDS = 10;
 
 export interface LearnerOptions {
   readonly seed: number;
@@ -48,7 +49,8 @@ export async function createLearner(
   return personalizer;
 }
 
-const cache = new WeakMap<EmbeddedCorpus, Map<number, readonly Float32Array[]>>();
+/** Centres, scaled so that the root mean square of |x A| is 1; they are the same for every user. */
+const cache = new WeakMap<EmbeddedCorpus, Map<number, Float32Array>>();
 
 /**
  * What A starts from, [rank, dimensions]: the directions in which queries lie, so that x A says which kind of thing is
@@ -57,14 +59,18 @@ const cache = new WeakMap<EmbeddedCorpus, Map<number, readonly Float32Array[]>>(
  * @param reach root mean square of |x A| over the keywords, which makes a learning rate mean the same at any rank
  */
 function directionsOf(corpus: EmbeddedCorpus, rank: number, reach: number): Float32Array {
-  const { keywordVectors } = corpus;
-  const known = cache.get(corpus) ?? new Map<number, readonly Float32Array[]>();
+  const known = cache.get(corpus) ?? new Map<number, Float32Array>();
   cache.set(corpus, known);
-  const centres = known.get(rank) ?? kMeans(keywordVectors, rank, createRandom(DIRECTIONS_SEED)).centres.map(toUnit);
-  known.set(rank, centres);
+  const directions = known.get(rank) ?? centreDirections(corpus.keywordVectors, rank);
+  known.set(rank, directions);
+  return directions.map((value) => reach * value);
+}
+
+function centreDirections(queries: readonly Float32Array[], rank: number): Float32Array {
+  const centres = kMeans(queries, rank, createRandom(DIRECTIONS_SEED), DIRECTIONS_ROUNDS).centres.map(toUnit);
   let squares = 0;
-  for (const x of keywordVectors) for (const centre of centres) squares += dot(x, centre) ** 2;
-  const scale = reach / Math.sqrt(squares / keywordVectors.length);
+  for (const x of queries) for (const centre of centres) squares += dot(x, centre) ** 2;
+  const scale = 1 / Math.sqrt(squares / queries.length);
   return Float32Array.from(
     centres.flatMap((centre) => [...centre]),
     (value) => scale * value,

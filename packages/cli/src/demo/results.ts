@@ -27,6 +27,16 @@ export interface RowSummary {
 
 export type Summary = Readonly<Record<RowName, RowSummary>>;
 
+/** Row by row mean of the runs of one user. */
+export function meanScores(runs: readonly Scores[]): Scores {
+  const rowOf = (name: RowName): Score => ({
+    unseen: meanMetrics(runs.map((run) => run[name].unseen)),
+    unrelated: meanMetrics(runs.map((run) => run[name].unrelated)),
+    clicks: mean(runs.map((run) => run[name].clicks)),
+  });
+  return Object.fromEntries(ROWS.map((name) => [name, rowOf(name)])) as Record<RowName, Score>;
+}
+
 export function summarise(runs: readonly Scores[]): Summary {
   const over = (name: RowName, other: RowName) => {
     const differences = runs.map((run) => run[name].unseen.mrr - run[other].unseen.mrr);

@@ -57,6 +57,11 @@ export function buildTask(corpus: EmbeddedCorpus, config: TaskConfig): Task {
   );
 }
 
+/** The same user, who learns from the other half. */
+export function swapHalves(task: Task): Task {
+  return { ...task, learning: task.unseen, unseen: task.learning };
+}
+
 /** Rows of the keywords that fit emoji of two groups or more. */
 export function ambiguousKeywords({ documents, keywords }: Corpus): number[] {
   const isAmbiguous = (row: number) =>
@@ -99,7 +104,7 @@ function splitByStem(corpus: Corpus, queries: readonly Query[], random: Random):
   const learned = new Set(stems.slice(0, stems.length / 2));
   return {
     learning: random.shuffle(queries.filter((query) => stemsOf(query).every((stem) => learned.has(stem)))),
-    unseen: queries.filter((query) => !stemsOf(query).some((stem) => learned.has(stem))),
+    unseen: random.shuffle(queries.filter((query) => !stemsOf(query).some((stem) => learned.has(stem)))),
   };
 }
 

@@ -67,15 +67,11 @@ function learnPick(
   { text, query, hits }: Shown,
   picked: SearchHit,
 ): void {
-  const start = performance.now();
   learner.learn({ query, chosen: picked.id, shown: hits.map(({ id }) => id), index });
-  const microseconds = 1000 * (performance.now() - start);
   const rank = 1 + learner.search(query, index, TASK.shown).findIndex(({ id }) => id === picked.id);
   const { emoji, name } = corpus.documents[Number(picked.id)]!;
   const now = rank === 0 ? "is no longer shown" : `is now number ${rank}`;
-  terminal.print(
-    `  ${emoji} ${name} ${now} for “${text}” (learned in ${microseconds.toFixed(0)} µs). Try a related word.\n`,
-  );
+  terminal.print(`  ${emoji} ${name} ${now} for “${text}”; try a related word.\n`);
 }
 
 function printHits(terminal: Terminal, corpus: EmbeddedCorpus, { hits }: Shown): void {
