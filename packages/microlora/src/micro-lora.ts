@@ -152,7 +152,11 @@ export class MicroLora {
    * @throws MicroLoraError `nothing-to-learn-from`, `shape-mismatch`, `not-finite`, `out-of-range`, `stale-token`,
    * `update-overflow`, `unknown-module`; nothing has changed then
    */
-  learn(x: Float32Array, feedback: Feedback, options?: { readonly token?: ForwardToken | undefined }): Readonly<LearnResult> {
+  learn(
+    x: Float32Array,
+    feedback: Feedback,
+    options?: { readonly token?: ForwardToken | undefined },
+  ): Readonly<LearnResult> {
     const gradient = gradientOf(feedback);
     const reward = feedback.reward ?? 1;
     const result = this.#result;
