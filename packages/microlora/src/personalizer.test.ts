@@ -21,7 +21,13 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
   test("recall alone follows the formula, as a ring of the last clicks", async () => {
     const settings = { sharpness: 14, strength: 0.5, gateFrom: -0.2, gateTo: 0.5 };
     const recall = { ...settings, bytes: 5 * 8 * N + 7 };
-    using personalizer = await Personalizer.create({ dimensions: N, slow: false, recall, kernels });
+    using personalizer = await Personalizer.create({
+      dimensions: N,
+      temperature: TEMPERATURE,
+      slow: false,
+      recall,
+      kernels,
+    });
     const expected = new Recall64(5, settings);
     for (let k = 0; k < 13; k++) {
       const click = clickAt(k);
@@ -50,7 +56,13 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
 
   test("the slow weights alone take one step of dLoss/dy through y = x + delta(x)", async () => {
     const slow = { rank: 2, alpha: 2, bias: true, learningRate: 0.05, ewcLambda: 0 };
-    using personalizer = await Personalizer.create({ dimensions: N, slow, recall: false, kernels });
+    using personalizer = await Personalizer.create({
+      dimensions: N,
+      temperature: TEMPERATURE,
+      slow,
+      recall: false,
+      kernels,
+    });
     const bias = new Float64Array(N);
     const click = clickAt(1);
     const x = unit64(click.query);

@@ -1,11 +1,9 @@
 import { Personalizer } from "microlora";
 import type { EmbeddedCorpus } from "./corpus.js";
-import type { LearnerSettings } from "./hyperparameters.js";
+import type { LearnerSettings, SlowSettings } from "./hyperparameters.js";
 import { kMeans } from "./k-means.js";
 import { createRandom } from "./random.js";
 
-/** The name that a personalizer gives its one adapter. */
-const MODULE = "query";
 const DIRECTIONS_SEED = 1;
 const DIRECTIONS_ROUNDS = 10;
 
@@ -23,12 +21,12 @@ export async function createLearner(
   { seed, ewcLambda = 0, fisherDecay = 0.95 }: LearnerOptions,
 ): Promise<Personalizer> {
   const dimensions = corpus.documentVectors[0]?.length ?? 0;
-  const personalizer = await Personalizer.create({
+  return Personalizer.create({
     dimensions,
     seed,
     temperature,
     slow: slow !== null && {
-      rank: slow.rank,
+      directions: slow.directions === "zeros" ? [new Float32Array(dimensions)] : directionsOf(corpus, slow),
       alpha: slow.scaling * slow.rank,
       bias: slow.bias,
       learningRate: slow.learningRate,
@@ -43,38 +41,31 @@ export async function createLearner(
       gateTo: recall.gateTo,
     },
   });
-  const loraA = personalizer.slow?.getAdapter(MODULE)?.loraA;
-  if (slow?.directions === "centres") loraA?.set(directionsOf(corpus, slow.rank, slow.reach));
-  else loraA?.fill(0);
-  return personalizer;
 }
 
 /** Centres, scaled so that the root mean square of |x A| is 1; they are the same for every user. */
-const cache = new WeakMap<EmbeddedCorpus, Map<number, Float32Array>>();
+const cache = new WeakMap<EmbeddedCorpus, Map<number, readonly Float32Array[]>>();
 
 /**
- * What A starts from, [rank, dimensions]: the directions in which queries lie, so that x A says which kind of thing is
+ * What A starts from, a row per rank: the directions in which queries lie, so that x A says which kind of thing is
  * asked for, and each kind can learn an offset of its own. They know nothing of any user. (LoRA initialised from data:
  * EVA, Paischer et al. 2024.)
  * @param reach root mean square of |x A| over the keywords, which makes a learning rate mean the same at any rank
  */
-function directionsOf(corpus: EmbeddedCorpus, rank: number, reach: number): Float32Array {
-  const known = cache.get(corpus) ?? new Map<number, Float32Array>();
+function directionsOf(corpus: EmbeddedCorpus, { rank, reach }: SlowSettings): Float32Array[] {
+  const known = cache.get(corpus) ?? new Map<number, readonly Float32Array[]>();
   cache.set(corpus, known);
   const directions = known.get(rank) ?? centreDirections(corpus.keywordVectors, rank);
   known.set(rank, directions);
-  return directions.map((value) => reach * value);
+  return directions.map((direction) => direction.map((value) => reach * value));
 }
 
-function centreDirections(queries: readonly Float32Array[], rank: number): Float32Array {
+function centreDirections(queries: readonly Float32Array[], rank: number): Float32Array[] {
   const centres = kMeans(queries, rank, createRandom(DIRECTIONS_SEED), DIRECTIONS_ROUNDS).centres.map(toUnit);
   let squares = 0;
   for (const x of queries) for (const centre of centres) squares += dot(x, centre) ** 2;
   const scale = 1 / Math.sqrt(squares / queries.length);
-  return Float32Array.from(
-    centres.flatMap((centre) => [...centre]),
-    (value) => scale * value,
-  );
+  return centres.map((centre) => centre.map((value) => scale * value));
 }
 
 function toUnit(vector: Float32Array): Float32Array {

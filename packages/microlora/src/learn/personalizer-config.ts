@@ -25,15 +25,18 @@ export interface ResolvedPersonalizer {
 /** The one module of the slow weights. */
 export const SLOW_MODULE = "query";
 
-/** Values found on validation data; what was tried and measured stands in docs/decisions. */
+/**
+ * Values found on emoji search with unit vectors of 256; see docs/decisions/0005-two-speeds.md. Recall keeps 128 clicks at
+ * that width.
+ */
 export const PERSONALIZER_DEFAULTS: {
   readonly temperature: number;
   readonly slow: SlowConfig;
   readonly recall: RecallConfig;
 } = {
-  temperature: 0.1,
-  slow: { rank: 2, alpha: 2, bias: true, learningRate: 0.01, ewcLambda: 1, fisherDecay: 0.99 },
-  recall: { bytes: 65_536, sharpness: 14, strength: 0.5, gateFrom: 0.2, gateTo: 0.5 },
+  temperature: 0.2,
+  slow: { rank: 2, alpha: 4.4, bias: true, learningRate: 0.0015, ewcLambda: 300, fisherDecay: 0.95 },
+  recall: { bytes: 262_144, sharpness: 14, strength: 0.42, gateFrom: 0.05, gateTo: 0.45 },
 };
 
 /** Refuses settings, of a caller or of a file, that no `Personalizer` could have. @throws MicroLoraError */
