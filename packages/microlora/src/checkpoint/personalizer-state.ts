@@ -55,7 +55,10 @@ export function decodePersonalizer(bytes: Uint8Array): PersonalizerState {
 }
 
 /** Refuses a state that no `Personalizer` could be in. @throws MicroLoraError */
-export function checkPersonalizerState({ config, enabled, clicks, recall, slow }: PersonalizerState): void {
+export function checkPersonalizerState(state: PersonalizerState): void {
+  const { config, enabled, clicks, recall, slow } = record(state, "state") as unknown as PersonalizerState;
+  if (record(config, "config").recall !== null) record(config.recall, "config.recall");
+  if (recall !== null) record(recall, "recall");
   checkPersonalizer(config);
   if (typeof enabled !== "boolean") corrupt("enabled", `is ${shown(enabled)}`);
   count(clicks, "clicks");
@@ -101,6 +104,8 @@ function readRecall(fields: Fields, dimensions: number, body: Body): RecallState
 }
 
 function checkRecall(config: RecallConfig, { next, keys, values }: RecallState, dimensions: number): void {
+  if (!(keys instanceof Float32Array && values instanceof Float32Array))
+    corrupt("recall", "has no float32 keys and values");
   const capacity = Math.floor(config.bytes / (8 * dimensions));
   const size = keys.length / dimensions;
   const whole = Number.isInteger(size) && size <= capacity && values.length === keys.length;

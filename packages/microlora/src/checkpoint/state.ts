@@ -97,6 +97,11 @@ export function readState(header: unknown, body: Body): MicroLoraState {
 
 /** Refuses a state, of a file or of a caller, that no `MicroLora` could be in. @throws MicroLoraError */
 export function checkState(state: MicroLoraState): void {
+  const { config } = record(state, "state");
+  record(record(config, "config").learning, "config.learning");
+  for (const [i, module] of array(state.config.modules, "config.modules").entries())
+    record(module, `config.modules[${i}]`);
+  for (const [i, adapter] of array(state.adapters, "adapters").entries()) record(adapter, `adapters[${i}]`);
   checkConfig(state.config);
   if (!KERNELS_NAMES.includes(state.kernels)) corrupt("kernels", `are ${shown(state.kernels)}`);
   if (typeof state.enabled !== "boolean") corrupt("enabled", `is ${shown(state.enabled)}`);
