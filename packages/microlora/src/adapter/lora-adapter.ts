@@ -36,7 +36,7 @@ export class LoraAdapter {
   readonly scaling: number;
   /** @internal */
   readonly runtime: Runtime;
-  /** @internal */
+  /** @internal The same object for adapters of one shape in one runtime. */
   readonly kernels: AdapterKernels;
   readonly #blocks: AdapterBlocks;
   readonly #learning: AdapterLearning;
@@ -279,20 +279,13 @@ export class LoraAdapter {
   /** @internal The parameter block, for a kernel call that serves rows of this adapter and of `other`. */
   parametersFor(other: LoraAdapter): Pointer {
     const { parameters } = this.#live();
-    const { rank, inFeatures, outFeatures, bias } = this.#blocks.shape;
-    const wanted = other.#blocks.shape;
-    const same =
-      this.runtime === other.runtime &&
-      rank === wanted.rank &&
-      inFeatures === wanted.inFeatures &&
-      outFeatures === wanted.outFeatures &&
-      bias === wanted.bias;
-    if (same) return parameters;
+    if (this.kernels === other.kernels) return parameters;
+    const shapeOfThis = `rank ${this.rank}, ${this.inFeatures} to ${this.outFeatures}`;
     throw new MicroLoraError(
       "shape-mismatch",
       "adapters",
-      `one of rank ${rank}, ${inFeatures} to ${outFeatures}, does not go with rank ${wanted.rank}, ${wanted.inFeatures} to ${wanted.outFeatures}`,
-      "Put adapters of one shape and one runtime into a batch",
+      `one of ${shapeOfThis} does not go with rank ${other.rank}, ${other.inFeatures} to ${other.outFeatures}`,
+      "Put adapters of one shape and one runtime into a batch, all of them with a bias or none",
     );
   }
 

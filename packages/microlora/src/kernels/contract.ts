@@ -132,7 +132,7 @@ export interface VectorKernels {
 /** The whole contract: the vectors' kernels, and the adapters' for any shape. */
 export interface Kernels extends VectorKernels {
   readonly name: KernelsName;
-  /** The kernels of one adapter shape; cheap, but meant to be kept. */
+  /** The kernels of one adapter shape; where `loadKernels` made them, the same object for the same shape. */
   forShape(shape: AdapterShape): AdapterKernels;
 }
 

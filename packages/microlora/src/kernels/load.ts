@@ -1,5 +1,12 @@
 import { MicroLoraError } from "../base/errors.js";
-import { KERNELS_NAMES, type Kernels, type KernelsFactory, type KernelsName } from "./contract.js";
+import {
+  type AdapterKernels,
+  type AdapterShape,
+  KERNELS_NAMES,
+  type Kernels,
+  type KernelsFactory,
+  type KernelsName,
+} from "./contract.js";
 import { isAvailable } from "./probe.js";
 import { hex as relaxedHex } from "./relaxed.generated.js";
 import { createScalarKernels } from "./scalar.js";
@@ -26,5 +33,19 @@ export async function loadKernels(memory: WebAssembly.Memory, name?: KernelsName
       `Leave the choice to the library, or pass one of: ${KERNELS_NAMES.filter((n) => isAvailable[n]()).join(", ")}`,
     );
   }
-  return factories[chosen](memory);
+  return withOneSetAShape(await factories[chosen](memory));
+}
+
+/** Adapters of one shape share one set of kernels, so that they can be told to go together by its identity. */
+function withOneSetAShape(kernels: Kernels): Kernels {
+  const sets = new Map<string, AdapterKernels>();
+  const forShape = (shape: AdapterShape): AdapterKernels => {
+    const key = `${shape.rank} ${shape.inFeatures} ${shape.outFeatures} ${shape.bias}`;
+    const known = sets.get(key);
+    if (known !== undefined) return known;
+    const set = kernels.forShape(shape);
+    sets.set(key, set);
+    return set;
+  };
+  return { ...kernels, forShape };
 }
