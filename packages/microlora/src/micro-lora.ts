@@ -170,7 +170,6 @@ export class MicroLora {
       adapter.learning.allowStep(reward);
       adapter.learning.takeStep();
       result.gradientNorm = adapter.learning.gradientNorm;
-      adapter.expireTokens();
     } else {
       this.#checkLive();
       if (options?.token !== undefined) refuseToken("goes with one module, but the feedback names none");
@@ -209,19 +208,14 @@ export class MicroLora {
 
   /** w <- w - learningRate * mean of the gradients accumulated, in every module that has some. */
   applyUpdates(learningRate: number): void {
-    for (const adapter of this.#adapters.values()) adapter.learning.allowPending(learningRate);
-    for (const adapter of this.#adapters.values()) adapter.applyGradients(learningRate);
+    this.#applyPending(learningRate, new Map());
   }
 
   /** As `applyUpdates`, under the penalty ewcLambda * fisher * (w - optimal) in the modules that `ewc` has. */
   applyUpdatesWithEwc(learningRate: number, ewc: ReadonlyMap<string, EwcState>, ewcLambda: number): void {
     const penalties = new Map<string, Penalty>();
     for (const [module, state] of ewc) penalties.set(module, state.penaltyFor(this.adapterOf(module), ewcLambda));
-    for (const [module, adapter] of this.#adapters) adapter.learning.allowPending(learningRate, penalties.get(module));
-    for (const [module, adapter] of this.#adapters) {
-      adapter.learning.applyPending(learningRate, penalties.get(module));
-      adapter.expireTokens();
-    }
+    this.#applyPending(learningRate, penalties);
   }
 
   /** Adds scaling * A B of a module to its base weights; see `LoraAdapter.mergeInto`. */
@@ -281,11 +275,14 @@ export class MicroLora {
       adapter.learning.allowStep(reward);
       squares += adapter.learning.gradientNorm ** 2;
     }
-    for (const adapter of this.#adapters.values()) {
-      adapter.learning.takeStep();
-      adapter.expireTokens();
-    }
+    for (const adapter of this.#adapters.values()) adapter.learning.takeStep();
     return Math.sqrt(squares);
+  }
+
+  /** All modules are allowed before the first of them is written. */
+  #applyPending(learningRate: number, penalties: ReadonlyMap<string, Penalty>): void {
+    for (const [module, adapter] of this.#adapters) adapter.learning.allowPending(learningRate, penalties.get(module));
+    for (const [module, adapter] of this.#adapters) adapter.learning.applyPending(learningRate, penalties.get(module));
   }
 
   #checkLive(): void {

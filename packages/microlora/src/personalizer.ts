@@ -289,11 +289,9 @@ async function createSlow(
       "Pass one direction per rank, or leave the rank out",
     );
   }
-  const rows = new Float32Array(settings.rank * dimensions);
   for (const [r, direction] of (directions ?? []).entries()) {
     checkFloats(direction, dimensions, `slow.directions[${r}]`);
     checkAllFinite(direction, `slow.directions[${r}]`);
-    rows.set(direction, r * dimensions);
   }
   const lora = await MicroLora.create({
     ...shape,
@@ -304,6 +302,7 @@ async function createSlow(
     runtime,
     ...(baseModel !== undefined && { baseModel }),
   });
-  if (directions !== undefined) lora.adapterOf(SLOW_MODULE).loraA.set(rows);
+  const { loraA } = lora.adapterOf(SLOW_MODULE);
+  for (const [r, direction] of (directions ?? []).entries()) loraA.set(direction, r * dimensions);
   return lora;
 }

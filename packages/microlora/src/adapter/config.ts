@@ -1,4 +1,4 @@
-import { MicroLoraError, shown } from "../base/errors.js";
+import { refuseConfig } from "../base/check.js";
 import type { KernelsName } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { paramCountOf } from "./blocks.js";
@@ -123,19 +123,19 @@ export function checkConfig(config: ResolvedConfig): void {
   number(config.dropout, 0, 1 - 2 ** -24, "dropout");
   boolean(config.bias, "bias");
   if (typeof config.init !== "string" || !Object.hasOwn(initialA, config.init))
-    refuse("init", config.init, 'Pass "kaiming" or "original"');
+    refuseConfig("init", config.init, 'Pass "kaiming" or "original"');
   integer(config.seed, 0, Number.MAX_SAFE_INTEGER, "seed");
   number(config.learning.learningRate, 0, 1e30, "learning.learningRate");
   number(config.learning.ewcLambda, 0, 1e30, "learning.ewcLambda");
   number(config.learning.fisherDecay, 0, 1, "learning.fisherDecay");
   if (config.baseModel !== null && typeof config.baseModel !== "string") {
-    refuse("baseModel", config.baseModel, "Pass a string");
+    refuseConfig("baseModel", config.baseModel, "Pass a string");
   }
-  if (config.modules.length === 0) refuse("targetModules", "[]", "Name at least one module");
+  if (config.modules.length === 0) refuseConfig("targetModules", "[]", "Name at least one module");
   const names = new Set<string>();
   for (const { module, inFeatures, outFeatures } of config.modules) {
-    if (typeof module !== "string" || module === "") refuse("targetModules", module, "Pass names of modules");
-    if (names.has(module)) refuse("targetModules", module, "Name each module once");
+    if (typeof module !== "string" || module === "") refuseConfig("targetModules", module, "Pass names of modules");
+    if (names.has(module)) refuseConfig("targetModules", module, "Name each module once");
     names.add(module);
     integer(inFeatures, 1, MAX_FEATURES, `${module}.inFeatures`);
     integer(outFeatures, 1, MAX_FEATURES, `${module}.outFeatures`);
@@ -161,35 +161,35 @@ function resolveModules(config: MicroLoraConfig): ResolvedConfig["modules"] {
   const { targetModules = "default", dimensions = {} } = config;
   const names: readonly string[] =
     typeof targetModules === "string" ? TARGET_MODULE_SETS[targetModules] : targetModules;
-  if (!Array.isArray(names)) refuse("targetModules", targetModules, "Pass names of modules, or of a set of them");
+  if (!Array.isArray(names)) refuseConfig("targetModules", targetModules, "Pass names of modules, or of a set of them");
   for (const module of Object.keys(dimensions)) {
-    if (!names.includes(module)) refuse("dimensions", module, "Name it in targetModules too");
+    if (!names.includes(module)) refuseConfig("dimensions", module, "Name it in targetModules too");
   }
   return names.map((module) => {
     const own = Object.hasOwn(dimensions, module) ? dimensions[module] : undefined;
     const inFeatures = own?.inFeatures ?? config.inFeatures ?? config.hiddenSize;
     const outFeatures = own?.outFeatures ?? config.outFeatures ?? config.hiddenSize;
     if (inFeatures === undefined || outFeatures === undefined) {
-      return refuse(module, "without dimensions", "Pass hiddenSize, or inFeatures and outFeatures, or dimensions");
+      return refuseConfig(
+        module,
+        "without dimensions",
+        "Pass hiddenSize, or inFeatures and outFeatures, or dimensions",
+      );
     }
     return { module, inFeatures, outFeatures };
   });
 }
 
 function integer(value: unknown, min: number, max: number, where: string): void {
-  if (!Number.isInteger(value)) refuse(where, value, `Pass an integer in [${min}, ${max}]`);
+  if (!Number.isInteger(value)) refuseConfig(where, value, `Pass an integer in [${min}, ${max}]`);
   number(value, min, max, where);
 }
 
 function number(value: unknown, min: number, max: number, where: string): void {
   if (typeof value === "number" && value >= min && value <= max) return;
-  refuse(where, value, `Pass a number in [${min}, ${max}]`);
+  refuseConfig(where, value, `Pass a number in [${min}, ${max}]`);
 }
 
 function boolean(value: unknown, where: string): void {
-  if (typeof value !== "boolean") refuse(where, value, "Pass true or false");
-}
-
-function refuse(where: string, value: unknown, remedy: string): never {
-  throw new MicroLoraError("invalid-config", where, `is ${shown(value)}`, remedy);
+  if (typeof value !== "boolean") refuseConfig(where, value, "Pass true or false");
 }

@@ -1,6 +1,6 @@
-import { checkAllFinite, checkFloats } from "../base/check.js";
-import { MicroLoraError } from "../base/errors.js";
+import { checkFloats } from "../base/check.js";
 import type { LoraAdapter } from "./lora-adapter.js";
+import { refuseInput } from "./refuse-input.js";
 import { shapeOf } from "./spec.js";
 
 /**
@@ -29,17 +29,6 @@ export function forwardEach(adapters: readonly (LoraAdapter | null)[], x: Float3
   const u = scratch.intermediate.reserve(rows * shape.rank);
   const y = scratch.output.place(output);
   const refused = first.kernels.forwardEach(table, input, u, y, rows);
-  if (refused !== -1) {
-    checkAllFinite(
-      x.subarray(refused * shape.inFeatures, (refused + 1) * shape.inFeatures),
-      `x, row ${refused}, element `,
-    );
-    throw new MicroLoraError(
-      "update-overflow",
-      `x, row ${refused}`,
-      "is so large that x A exceeds float32",
-      "Scale it down",
-    );
-  }
+  if (refused !== -1) refuseInput(x, refused, shape.inFeatures);
   scratch.output.giveBack(output, y);
 }

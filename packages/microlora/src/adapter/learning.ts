@@ -45,6 +45,7 @@ export class AdapterLearning {
   readonly #limits: Limits;
   #pendingUpdates = 0;
   #step = 0;
+  #version = 0;
   // Where the example that was measured last lies.
   #x: Pointer = 0;
   #g: Pointer = 0;
@@ -66,6 +67,11 @@ export class AdapterLearning {
 
   get step(): number {
     return this.#step;
+  }
+
+  /** A number that is another one whenever the weights have changed through this class. */
+  get version(): number {
+    return this.#version;
   }
 
   /**
@@ -142,6 +148,7 @@ export class AdapterLearning {
       penalty,
     );
     this.#step++;
+    this.#version++;
   }
 
   /** Allows or refuses to accumulate the example just measured. */
@@ -187,6 +194,7 @@ export class AdapterLearning {
       const { fisher, anchor, ewcLambda } = penalty;
       kernels.applyEwc(parameters, pending, fisher, anchor, length, rate, learningRate * ewcLambda);
     }
+    this.#version++;
     this.#blocks.clear("pending");
     this.#pendingUpdates = 0;
     this.#limits.clearPending();
@@ -239,6 +247,7 @@ export class AdapterLearning {
     }
     this.#step = state.step;
     this.#pendingUpdates = state.pendingUpdates;
+    this.#version++;
     this.#limits.measure();
   }
 

@@ -33,7 +33,7 @@ export class Limits {
   static readonly FLOAT32 = LIMIT;
   readonly #runtime: Runtime;
   readonly #blocks: AdapterBlocks;
-  /** In an array, where a number that changes needs no allocation; indexed by the constants below. */
+  /** In an array, where a number that changes needs no allocation; indexed by the constants above. */
   readonly #bounds = new Float64Array(5);
 
   constructor(runtime: Runtime, blocks: AdapterBlocks) {

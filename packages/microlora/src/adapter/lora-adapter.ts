@@ -8,6 +8,7 @@ import { dropout } from "./dropout.js";
 import { initialA } from "./initial.js";
 import { AdapterLearning, type LearningState } from "./learning.js";
 import { type MergeTarget, merge } from "./merge.js";
+import { refuseInput } from "./refuse-input.js";
 import { type AdapterSpec, scalingOf, shapeOf } from "./spec.js";
 import { type ForwardToken, TokenRing } from "./token.js";
 
@@ -139,7 +140,7 @@ export class LoraAdapter {
     this.runtime.scratch.output.giveBack(output, place);
     if (!keep) return undefined;
     this.#tokens ??= new TokenRing(this.rank);
-    return this.#tokens.keep(this.runtime, input, this.inFeatures, u);
+    return this.#tokens.keep(this.runtime, input, this.inFeatures, u, this.#learning.version);
   }
 
   /**
@@ -179,7 +180,6 @@ export class LoraAdapter {
   applyGradients(learningRate: number): void {
     this.learning.allowPending(learningRate);
     this.learning.applyPending(learningRate);
-    this.#tokens?.expire();
   }
 
   /**
@@ -216,7 +216,6 @@ export class LoraAdapter {
     const penalty = { fisher: fisherPointer, anchor: anchorPointer, ewcLambda };
     this.learning.allowPending(learningRate, penalty);
     this.learning.applyPending(learningRate, penalty);
-    this.#tokens?.expire();
   }
 
   /** Back to the initial state, bit for bit: weights, learning state, pending gradients and counters. */
@@ -226,7 +225,6 @@ export class LoraAdapter {
     this.runtime.f32.fill(0, parameters >>> 2, (parameters >>> 2) + length);
     initialA[init](this.loraA, rank, inFeatures, seed, this.#stream);
     this.#learning.reset();
-    this.#tokens?.expire();
   }
 
   /**
@@ -260,7 +258,7 @@ export class LoraAdapter {
     const output = this.runtime.scratch.gradient.place(gradient);
     if (token !== undefined) {
       this.#tokens ??= new TokenRing(this.rank);
-      this.#tokens.restore(token, this.runtime, input, this.inFeatures, u);
+      this.#tokens.restore(token, this.runtime, input, this.inFeatures, u, this.#learning.version);
     }
     this.#learning.measure(x, gradient, input, output, token !== undefined);
   }
@@ -269,11 +267,6 @@ export class LoraAdapter {
   get learning(): AdapterLearning {
     this.#live();
     return this.#learning;
-  }
-
-  /** @internal After the weights were changed through `learning`. */
-  expireTokens(): void {
-    this.#tokens?.expire();
   }
 
   /** @internal The parameter block, for a kernel call that serves rows of this adapter and of `other`. */
@@ -302,7 +295,6 @@ export class LoraAdapter {
     this.loraB.set(state.loraB);
     if (state.bias !== undefined) this.bias?.set(state.bias);
     this.learning.restore(state);
-    this.#tokens?.expire();
   }
 
   /** Frees the adapter's memory; any use after that is refused. */
@@ -337,10 +329,4 @@ export class LoraAdapter {
       at += part.length;
     }
   }
-}
-
-/** Says which element of x is not finite, or that x A overflows. */
-function refuseInput(x: Float32Array, row = 0, width = x.length): never {
-  checkAllFinite(x.subarray(row * width, (row + 1) * width), row === 0 ? "x" : `x, row ${row}, element `);
-  throw new MicroLoraError("update-overflow", "x", "is so large that x A exceeds float32", "Scale the input down");
 }

@@ -13,35 +13,31 @@ export class TokenRing {
   readonly #rank: number;
   readonly #intermediates: Float32Array;
   readonly #fingerprints = new Int32Array(SLOTS);
+  readonly #versions = new Float64Array(SLOTS);
   #next = 1;
-  #oldest = 1;
 
   constructor(rank: number) {
     this.#rank = rank;
     this.#intermediates = new Float32Array(SLOTS * rank);
   }
 
-  keep(runtime: Runtime, x: Pointer, inFeatures: number, u: Pointer): ForwardToken {
+  /** @param version of the weights that gave u */
+  keep(runtime: Runtime, x: Pointer, inFeatures: number, u: Pointer, version: number): ForwardToken {
     const token = this.#next++;
     const slot = token % SLOTS;
+    this.#versions[slot] = version;
     this.#fingerprints[slot] = runtime.kernels.fingerprint(x, inFeatures);
     for (let r = 0; r < this.#rank; r++) this.#intermediates[slot * this.#rank + r] = runtime.f32[(u >>> 2) + r]!;
     return token as ForwardToken;
   }
 
-  /** Writes the kept intermediate to u. @throws MicroLoraError `stale-token` */
-  restore(token: ForwardToken, runtime: Runtime, x: Pointer, inFeatures: number, u: Pointer): void {
-    if (!(token >= Math.max(this.#oldest, this.#next - SLOTS) && token < this.#next)) {
-      refuseToken("is of older weights, or was never given");
-    }
+  /** Writes the kept intermediate to u. @param version of the weights of now @throws MicroLoraError `stale-token` */
+  restore(token: ForwardToken, runtime: Runtime, x: Pointer, inFeatures: number, u: Pointer, version: number): void {
     const slot = token % SLOTS;
+    const given = token >= Math.max(1, this.#next - SLOTS) && token < this.#next;
+    if (!given || this.#versions[slot] !== version) refuseToken("is of older weights, or was never given");
     if (runtime.kernels.fingerprint(x, inFeatures) !== this.#fingerprints[slot]) refuseToken("is of another input");
     for (let r = 0; r < this.#rank; r++) runtime.f32[(u >>> 2) + r] = this.#intermediates[slot * this.#rank + r]!;
-  }
-
-  /** Makes every token given so far stale. */
-  expire(): void {
-    this.#oldest = this.#next;
   }
 }
 

@@ -55,3 +55,8 @@ export function checkAllSquares(values: Float32Array, where: string): void {
     if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) checkRange(value, 0, Number.MAX_VALUE, `${where}[${i}]`);
   }
 }
+
+/** Refuses a setting that makes no sense. @throws MicroLoraError `invalid-config` */
+export function refuseConfig(where: string, value: unknown, remedy: string): never {
+  throw new MicroLoraError("invalid-config", where, `is ${shown(value)}`, remedy);
+}

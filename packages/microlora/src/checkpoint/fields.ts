@@ -1,4 +1,4 @@
-import { shown } from "../base/errors.js";
+import { MicroLoraError, shown } from "../base/errors.js";
 import { corrupt } from "./container.js";
 
 /** A JSON object, or `corrupt-checkpoint`. */
@@ -18,8 +18,12 @@ export function count(value: unknown, where: string): number {
   return corrupt(where, `is ${shown(value)}, not a count`);
 }
 
-/** A finite number in [min, max], or `corrupt-checkpoint`. */
-export function numberIn(value: unknown, min: number, max: number, where: string): number {
-  if (typeof value === "number" && value >= min && value <= max) return value;
-  return corrupt(where, `is ${shown(value)}, not a number in [${min}, ${max}]`);
+/** Runs a check of settings that came from a file, where what it refuses is `corrupt-checkpoint`. */
+export function checkStored(check: () => void): void {
+  try {
+    check();
+  } catch (cause) {
+    const problem = (cause as Error).message;
+    throw new MicroLoraError("corrupt-checkpoint", "config", problem, "Restore the file from a copy", { cause });
+  }
 }

@@ -1,9 +1,9 @@
-import { MicroLoraError, shown } from "../base/errors.js";
+import { shown } from "../base/errors.js";
 import { norm } from "../base/unit.js";
 import { checkPersonalizer, type ResolvedPersonalizer, SLOW_MODULE } from "../learn/personalizer-config.js";
 import type { RecallConfig, RecallState } from "../learn/recall.js";
 import { type Body, corrupt, readContainer, writeContainer } from "./container.js";
-import { count, record } from "./fields.js";
+import { checkStored, count, record } from "./fields.js";
 import { checkState, type MicroLoraState, readState, stateBlocks, stateHeader } from "./state.js";
 
 /** Everything that a `Personalizer` is. */
@@ -88,12 +88,7 @@ function readConfig(fields: Fields, recall: Fields | null): ResolvedPersonalizer
   const { bytes, sharpness, strength, gateFrom, gateTo } = recall ?? {};
   const kept = recall && { bytes, sharpness, strength, gateFrom, gateTo };
   const config = { dimensions, temperature, recall: kept, baseModel } as ResolvedPersonalizer;
-  try {
-    checkPersonalizer(config);
-  } catch (cause) {
-    const problem = (cause as Error).message;
-    throw new MicroLoraError("corrupt-checkpoint", "config", problem, "Restore the file from a copy", { cause });
-  }
+  checkStored(() => checkPersonalizer(config));
   return config;
 }
 

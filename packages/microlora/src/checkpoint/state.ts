@@ -1,10 +1,10 @@
 import { LEARNING_BLOCKS, type LearningBlock, paramCountOf } from "../adapter/blocks.js";
 import { checkConfig, type ResolvedConfig } from "../adapter/config.js";
 import type { AdapterState } from "../adapter/lora-adapter.js";
-import { MicroLoraError, shown } from "../base/errors.js";
+import { shown } from "../base/errors.js";
 import { KERNELS_NAMES, type KernelsName } from "../kernels/contract.js";
 import { type Body, corrupt, readContainer, writeContainer } from "./container.js";
-import { array, count, record } from "./fields.js";
+import { array, checkStored, count, record } from "./fields.js";
 
 /** Everything that a `MicroLora` is: what a restart has to bring back, bit for bit. */
 export interface MicroLoraState {
@@ -123,13 +123,7 @@ function readConfig(value: unknown): ResolvedConfig {
     learning: record(fields.learning, "config.learning"),
     modules: array(fields.modules, "config.modules").map((module, i) => record(module, `config.modules[${i}]`)),
   } as unknown as ResolvedConfig;
-  try {
-    checkConfig(config);
-  } catch (cause) {
-    throw new MicroLoraError("corrupt-checkpoint", "config", (cause as Error).message, "Restore the file from a copy", {
-      cause,
-    });
-  }
+  checkStored(() => checkConfig(config));
   return config;
 }
 

@@ -1,5 +1,5 @@
-import { checkFinite, checkRange } from "../base/check.js";
-import { MicroLoraError, shown } from "../base/errors.js";
+import { checkFinite, checkRange, refuseConfig } from "../base/check.js";
+
 import type { RecallConfig } from "./recall.js";
 
 /** The slow speed: a MicroLoRA on the query's embedding. */
@@ -41,20 +41,16 @@ export const PERSONALIZER_DEFAULTS: {
 
 /** Refuses settings, of a caller or of a file, that no `Personalizer` could have. @throws MicroLoraError */
 export function checkPersonalizer({ dimensions, temperature, recall, baseModel }: ResolvedPersonalizer): void {
-  if (!Number.isInteger(dimensions)) refuse("dimensions", dimensions, "Pass the width of your embeddings");
+  if (!Number.isInteger(dimensions)) refuseConfig("dimensions", dimensions, "Pass the width of your embeddings");
   checkRange(dimensions, 1, 2 ** 20, "dimensions");
   checkRange(temperature, 1e-4, 1e4, "temperature");
-  if (baseModel !== null && typeof baseModel !== "string") refuse("baseModel", baseModel, "Pass a string");
+  if (baseModel !== null && typeof baseModel !== "string") refuseConfig("baseModel", baseModel, "Pass a string");
   if (recall === null) return;
-  if (!Number.isInteger(recall.bytes)) refuse("recall.bytes", recall.bytes, "Pass a whole number of bytes");
+  if (!Number.isInteger(recall.bytes)) refuseConfig("recall.bytes", recall.bytes, "Pass a whole number of bytes");
   checkRange(recall.bytes, 0, 2 ** 30, "recall.bytes");
   checkRange(recall.sharpness, 0, 1e4, "recall.sharpness");
   checkRange(recall.strength, 0, 1e4, "recall.strength");
   checkFinite(recall.gateFrom, "recall.gateFrom");
   checkFinite(recall.gateTo, "recall.gateTo");
-  if (!(recall.gateTo > recall.gateFrom)) refuse("recall.gateTo", recall.gateTo, "Pass more than gateFrom");
-}
-
-function refuse(where: string, value: unknown, remedy: string): never {
-  throw new MicroLoraError("invalid-config", where, `is ${shown(value)}`, remedy);
+  if (!(recall.gateTo > recall.gateFrom)) refuseConfig("recall.gateTo", recall.gateTo, "Pass more than gateFrom");
 }
