@@ -88,6 +88,12 @@ test.each([
   expect(stderr).toMatch(message);
 });
 
+test.each(["dance", "toString", "__proto__"])("there is no command %s", async (name) => {
+  const { code, stdout, stderr } = await run([name]);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toContain("demo, try");
+});
+
 test("help", async () => {
   expect((await run(["--help"])).stdout).toContain("--seeds");
   expect((await run(["try", "--help"])).stdout).toContain("learns from it");

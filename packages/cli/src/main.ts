@@ -14,7 +14,7 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
   const [name = ""] = args;
   const isNamed = name !== "" && !name.startsWith("-");
   try {
-    const command = isNamed ? COMMANDS[name] : demo;
+    const command = !isNamed ? demo : Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (command === undefined) {
       throw new UsageError(
         `There is no command ${JSON.stringify(name)}; there are ${Object.keys(COMMANDS).join(", ")}`,

@@ -30,3 +30,9 @@ export class EmbedError extends Error {
     super(`${where}: ${problem}. ${remedy}.`, options);
   }
 }
+
+/** The error for weights that could not be had from where they should be. */
+export function weightsUnavailable(url: URL, cause: unknown, remedy: string): EmbedError {
+  const problem = cause instanceof Error ? cause.message : String(cause);
+  return new EmbedError("weights-unavailable", url.href, problem, remedy, { cause });
+}

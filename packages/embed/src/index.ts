@@ -1,5 +1,5 @@
 import { createEmbedder, type EmbedderOptions, type TextEmbedder } from "./embedder.js";
-import { EmbedError } from "./errors.js";
+import { weightsUnavailable } from "./errors.js";
 
 export { createEmbedder, type EmbedderOptions, type TextEmbedder } from "./embedder.js";
 export { EmbedError, type EmbedErrorCode } from "./errors.js";
@@ -28,12 +28,7 @@ async function fetchBytes(url: URL): Promise<Uint8Array> {
     if (!response.ok) throw new Error(`HTTP status ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   } catch (cause) {
-    throw new EmbedError(
-      "weights-unavailable",
-      url.href,
-      cause instanceof Error ? cause.message : String(cause),
-      "Serve the package's weights folder there, or hand in the bytes as the option `weights`",
-      { cause },
-    );
+    const remedy = "Serve the package's weights folder there, or hand in the bytes as the option `weights`";
+    throw weightsUnavailable(url, cause, remedy);
   }
 }

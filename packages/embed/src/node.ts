@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { EmbedError } from "./errors.js";
+import { weightsUnavailable } from "./errors.js";
 import { type LoadOptions, loadEmbedder as loadFromBytesOrWeb, type TextEmbedder, WEIGHTS_URL } from "./index.js";
 
 export {
@@ -26,12 +26,7 @@ async function readBytes(file: URL): Promise<Uint8Array> {
   try {
     return await readFile(file);
   } catch (cause) {
-    throw new EmbedError(
-      "weights-unavailable",
-      file.href,
-      cause instanceof Error ? cause.message : String(cause),
-      "Install the package whole, or hand in the bytes as the option `weights`",
-      { cause },
-    );
+    const remedy = "Install the package whole, or hand in the bytes as the option `weights`";
+    throw weightsUnavailable(file, cause, remedy);
   }
 }

@@ -80,7 +80,8 @@ export class EmbeddingIndex {
   directions(count: number, seed = 0): Float32Array[] {
     this.#checkLive();
     checkCount(count, this.size, "count");
-    return sphericalKMeans(this.runtime, this.#vectors, this.size, this.dimensions, count, seed);
+    const vectors = { pointer: this.#vectors, rows: this.size, n: this.dimensions };
+    return sphericalKMeans(this.runtime, vectors, count, seed);
   }
 
   /** @internal Where a document's unit vector lies. @throws MicroLoraError `unknown-document` */

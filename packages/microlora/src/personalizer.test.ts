@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { apart } from "./adapter/reference.test-support.js";
-import { expectRefusal, expectSameBytes } from "./base/refusals.test-support.js";
+import { expectRefusal, expectRejection, expectSameBytes } from "./base/refusals.test-support.js";
 import { floats, withElement } from "./base/samples.test-support.js";
 import { EmbeddingIndex } from "./embedding-index.js";
 import { KERNELS_NAMES } from "./kernels/contract.js";
@@ -198,4 +198,8 @@ describe("refused clicks leave everything as it was", () => {
       expectRefusal(use, "disposed");
     }
   });
+});
+
+test.each([-1, 0, 65, 1.5, Number.NaN, 2 ** 40])("slow weights of rank %s are refused", async (rank) => {
+  await expectRejection(Personalizer.create({ dimensions: N, slow: { rank } }), "invalid-config", "rank");
 });

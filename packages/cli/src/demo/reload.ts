@@ -1,8 +1,8 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type EmbeddingIndex, Personalizer } from "microlora";
-import { save } from "microlora/node";
+import type { EmbeddingIndex, Personalizer } from "microlora";
+import { loadPersonalizer, save } from "microlora/node";
 
 export interface Reload {
   /** Size of the file. */
@@ -24,14 +24,14 @@ export async function reload(
   try {
     const path = join(folder, "user.mlora");
     await save(personalizer, path);
-    const bytes = await readFile(path);
-    using restored = await Personalizer.fromBytes(bytes);
+    using restored = await loadPersonalizer(path);
     const same = queries.filter((query) => {
       const expected = personalizer.search(query, index, results);
       const found = restored.search(query, index, results);
       return expected.every(({ id, score }, i) => found[i]?.id === id && found[i]?.score === score);
     });
-    return { bytes: bytes.byteLength, queries: queries.length, same: same.length };
+    const { size } = await stat(path);
+    return { bytes: size, queries: queries.length, same: same.length };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

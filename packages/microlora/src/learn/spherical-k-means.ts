@@ -5,21 +5,22 @@ import type { Runtime } from "../kernels/runtime.js";
 const ROUNDS = 25;
 const STREAM = streamOf("spherical-k-means");
 
+/** Unit vectors, row after row in the memory. */
+export interface UnitRows {
+  readonly pointer: Pointer;
+  readonly rows: number;
+  /** Width of a row. */
+  readonly n: number;
+}
+
 /**
  * Centres of unit vectors by cosine: spherical k-means (Dhillon & Modha 2001), seeded as k-means++ does (Arthur &
  * Vassilvitskii 2007). The same seed gives the same centres.
- * @param vectors unit vectors [rows, n] in the memory
  * @returns at most `count` unit vectors [n]; fewer where there are fewer distinct vectors
  */
-export function sphericalKMeans(
-  runtime: Runtime,
-  vectors: Pointer,
-  rows: number,
-  n: number,
-  count: number,
-  seed: number,
-): Float32Array[] {
-  const centres = firstCentres(runtime, vectors, rows, n, count, seed);
+export function sphericalKMeans(runtime: Runtime, vectors: UnitRows, count: number, seed: number): Float32Array[] {
+  const { pointer, rows, n } = vectors;
+  const centres = firstCentres(runtime, vectors, count, seed);
   if (centres.length === 0) return [];
   const matrix = runtime.allocate(centres.length * n);
   const scores = runtime.scratch.rows.reserve(centres.length);
@@ -28,27 +29,21 @@ export function sphericalKMeans(
     for (const [c, centre] of centres.entries()) runtime.f32.set(centre, (matrix >>> 2) + c * n);
     let moved = false;
     for (let row = 0; row < rows; row++) {
-      runtime.kernels.project(matrix, vectors + 4 * row * n, scores, centres.length, n);
+      runtime.kernels.project(matrix, pointer + 4 * row * n, scores, centres.length, n);
       const nearest = argmax(runtime.f32, scores >>> 2, centres.length);
       moved ||= nearest !== assigned[row];
       assigned[row] = nearest;
     }
     if (!moved) break;
-    for (const [c, centre] of centres.entries()) meanDirection(runtime, vectors, n, assigned, c, centre);
+    for (const [c, centre] of centres.entries()) meanDirection(runtime, vectors, assigned, c, centre);
   }
   runtime.free(matrix);
   return centres;
 }
 
 /** Each next centre is a vector drawn by its squared distance to the nearest one so far, 2 - 2 cos. */
-function firstCentres(
-  runtime: Runtime,
-  vectors: Pointer,
-  rows: number,
-  n: number,
-  count: number,
-  seed: number,
-): Float32Array[] {
+function firstCentres(runtime: Runtime, vectors: UnitRows, count: number, seed: number): Float32Array[] {
+  const { pointer, rows, n } = vectors;
   const centres: Float32Array[] = [];
   const distances = new Float64Array(rows).fill(1);
   const scores = runtime.scratch.rows.reserve(rows);
@@ -58,9 +53,9 @@ function firstCentres(
     let left = randomUniform(seed, STREAM, centres.length) * total;
     let row = 0;
     while (row < rows - 1 && left >= distances[row]!) left -= distances[row++]!;
-    const pointer = vectors + 4 * row * n;
-    centres.push(runtime.view(pointer, n).slice());
-    runtime.kernels.project(vectors, pointer, scores, rows, n);
+    const drawn = pointer + 4 * row * n;
+    centres.push(runtime.view(drawn, n).slice());
+    runtime.kernels.project(pointer, drawn, scores, rows, n);
     const isFirst = centres.length === 1;
     for (let i = 0; i < rows; i++) {
       const distance = Math.max(0, 2 - 2 * runtime.f32[(scores >>> 2) + i]!);
@@ -73,8 +68,7 @@ function firstCentres(
 /** Replaces a centre by the direction of the mean of its vectors; one without vectors, or with a zero mean, stays. */
 function meanDirection(
   runtime: Runtime,
-  vectors: Pointer,
-  n: number,
+  { pointer, n }: UnitRows,
   assigned: Int32Array,
   c: number,
   centre: Float32Array,
@@ -82,7 +76,7 @@ function meanDirection(
   const sum = new Float64Array(n);
   for (const [row, nearest] of assigned.entries()) {
     if (nearest !== c) continue;
-    const at = (vectors >>> 2) + row * n;
+    const at = (pointer >>> 2) + row * n;
     for (let i = 0; i < n; i++) sum[i]! += runtime.f32[at + i]!;
   }
   const norm = Math.sqrt(sum.reduce((squares, value) => squares + value * value, 0));
