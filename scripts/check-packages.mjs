@@ -12,7 +12,7 @@ const CORE_LIMIT_BYTES = 20 * 1024;
 const folder = mkdtempSync(join(tmpdir(), "microlora-pack-"));
 const run = (command, ...args) => execFileSync(command, args, { stdio: "inherit" });
 try {
-  for (const name of ["microlora", "embed", "cli"]) {
+  for (const name of ["microlora", "formats", "embed", "cli"]) {
     const packed = execFileSync("npm", ["pack", "--json", "--pack-destination", folder, "-w", `packages/${name}`]);
     const [{ filename, size, unpackedSize }] = Object.values(JSON.parse(packed));
     console.log(`${name}: ${size} bytes packed, ${unpackedSize} unpacked`);
@@ -36,6 +36,6 @@ console.log(`import { MicroLora }: ${bytes} bytes gzipped, limit ${CORE_LIMIT_BY
 if (bytes > CORE_LIMIT_BYTES) process.exitCode = 1;
 
 // What the README promises of names, seen from the repository's root.
-for (const name of ["microlora", "microlora/node", "@microlora/embed"]) await import(name);
+for (const name of ["microlora", "microlora/node", "@microlora/formats", "@microlora/embed"]) await import(name);
 const { version } = JSON.parse(readFileSync("packages/microlora/package.json", "utf8"));
 console.log(`microlora ${version}: all entry points load`);

@@ -1,0 +1,103 @@
+import type { WeightLayout } from "microlora";
+import { FormatError } from "../base/errors.js";
+import type { FloatDType } from "./dtype.js";
+import type { Tensor } from "./tensor-file.js";
+
+/**
+ * What every adapter format says, in one picture: one low-rank change a module,
+ * y += scaling * (x A) B + bias, with scaling = alpha / rank, or alpha / sqrt(rank) with rsLoRA.
+ */
+export interface LoraFile {
+  /** At most one of a module. */
+  readonly targets: readonly LoraTarget[];
+  /** What the file says of the model it was trained on; a name or path in PEFT, a fingerprint in a checkpoint. */
+  readonly baseModel: string | null;
+  /** Probability of dropping an input in training; 0 where a format does not say. */
+  readonly dropout: number;
+  /** Whole tensors of the base model that the file replaces, by their names there, such as biases that were trained. */
+  readonly replaced: ReadonlyMap<string, Tensor>;
+  /** What a format says beyond that, as text by its own keys, such as `task_type`; written back to the same format. */
+  readonly notes: ReadonlyMap<string, string>;
+}
+
+/** The adapter of one module of a model. */
+export interface LoraTarget {
+  /** Path of the module in the model, such as `model.layers.0.self_attn.q_proj`. */
+  readonly module: string;
+  /** Whether x is a vector, or the number of a row of an embedding: then x A is column x of A. */
+  readonly kind: "linear" | "embedding";
+  readonly rank: number;
+  /** Width of the input; of an embedding, the size of its vocabulary. */
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly alpha: number;
+  readonly rsLora: boolean;
+  /** [rank, inFeatures] */
+  readonly loraA: Float32Array;
+  /** [rank, outFeatures]; PEFT and GGUF have its transpose */
+  readonly loraB: Float32Array;
+  /** [outFeatures], added to the output as it is, unscaled */
+  readonly bias?: Float32Array;
+  /** How A and B were stored, and are stored again where a format can. */
+  readonly dtype: FloatDType;
+  /** How the module's base weights lie in the model's own files: `in-out` in GPT-2's Conv1D. */
+  readonly weightLayout: WeightLayout;
+}
+
+/** The parts of a file that most have nothing to say of. */
+export const PLAIN_FILE = {
+  baseModel: null,
+  dropout: 0,
+  replaced: new Map<string, Tensor>(),
+  notes: new Map<string, string>(),
+} as const satisfies Omit<LoraFile, "targets">;
+
+/** The factor of (x A) B: alpha / rank (Hu et al. 2021), or alpha / sqrt(rank) with rsLoRA (Kalajdzievski 2023). */
+export function scalingOf({ alpha, rank, rsLora }: Pick<LoraTarget, "alpha" | "rank" | "rsLora">): number {
+  return alpha / (rsLora ? Math.sqrt(rank) : rank);
+}
+
+/**
+ * Refuses a picture that is none: shapes that do not fit, numbers that are not finite, a module twice.
+ * Every reader ends with it, and every writer begins with it.
+ * @throws FormatError `bad-shape`, `not-finite`, `bad-value`, `bad-name`, `duplicate-name`
+ */
+export function checkLoraFile(file: LoraFile): LoraFile {
+  const modules = new Set<string>();
+  for (const target of file.targets) {
+    if (target.module === "") throw new FormatError("bad-name", "module", "is empty", "Name the module");
+    if (modules.has(target.module)) {
+      throw new FormatError("duplicate-name", target.module, "has two adapters", "Merge or rename one of them");
+    }
+    modules.add(target.module);
+    checkTarget(target);
+  }
+  if (!(file.dropout >= 0 && file.dropout < 1)) {
+    throw new FormatError("bad-value", "dropout", `is ${file.dropout}`, "Give a probability in [0, 1)");
+  }
+  return file;
+}
+
+function checkTarget(target: LoraTarget): void {
+  const { module, rank, inFeatures, outFeatures, loraA, loraB, bias, alpha } = target;
+  for (const [name, size] of Object.entries({ rank, inFeatures, outFeatures })) {
+    if (!Number.isSafeInteger(size) || size < 1) {
+      throw new FormatError("bad-shape", `${module}.${name}`, `is ${size}`, "An adapter has no empty dimension");
+    }
+  }
+  if (!Number.isFinite(alpha)) throw new FormatError("bad-value", `${module}.alpha`, `is ${alpha}`, "Give a number");
+  checkFloats(loraA, rank * inFeatures, `${module}.loraA`);
+  checkFloats(loraB, rank * outFeatures, `${module}.loraB`);
+  if (bias !== undefined) checkFloats(bias, outFeatures, `${module}.bias`);
+}
+
+function checkFloats(values: Float32Array, length: number, where: string): void {
+  if (values.length !== length) {
+    throw new FormatError("bad-shape", where, `has ${values.length} numbers, ${length} expected`, "Write it again");
+  }
+  for (let i = 0; i < length; i++) {
+    if (!Number.isFinite(values[i])) {
+      throw new FormatError("not-finite", `${where}[${i}]`, `is ${values[i]}`, "Use an adapter that holds numbers");
+    }
+  }
+}
