@@ -1,0 +1,33 @@
+/** Every reason for which this package refuses something; a caller may switch on it. */
+export type OnnxErrorCode =
+  | "disposed"
+  | "external-data"
+  | "invalid-graph"
+  | "not-onnx"
+  | "out-of-range"
+  | "shape-mismatch"
+  | "truncated"
+  | "unknown-value"
+  | "unsupported-operator"
+  | "unsupported-type";
+
+/** The one error this package throws: a literal `code`, `where` it happened, and a message that says what to do. */
+export class OnnxError extends Error {
+  override readonly name = "OnnxError";
+
+  /**
+   * @param code literal reason
+   * @param where the argument, node, value or byte offset that was refused
+   * @param problem what was wrong with it, with what was seen and expected
+   * @param remedy what the caller can do
+   */
+  constructor(
+    readonly code: OnnxErrorCode,
+    readonly where: string,
+    problem: string,
+    remedy: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${where}: ${problem}. ${remedy}.`, options);
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * The graph as passes, derivatives and grafting see it. It knows no bytes: `serde/` reads and writes files. Everything is
+ * a value: an edit makes a new graph (`verbs.ts`), so that a derived graph never disturbs the one it came from.
+ *
+ * Source: ONNX IR specification (onnx/docs/IR.md) and onnx.proto.
+ */
+
+/** Element types, named as onnxruntime's JavaScript API names them, and those it lacks as ONNX does. */
+export const DTYPES = [
+  "float32",
+  "float64",
+  "float16",
+  "bfloat16",
+  "int64",
+  "int32",
+  "int16",
+  "int8",
+  "int4",
+  "uint64",
+  "uint32",
+  "uint16",
+  "uint8",
+  "uint4",
+  "bool",
+  "string",
+] as const;
+export type DType = (typeof DTYPES)[number];
+
+/**
+ * One dimension: its size, or a name for a size known only when the graph runs. Names are canonical expressions over the
+ * symbols of the model's inputs (`batch`, `2*seq + past`; see `dim.ts`): the same text is the same size, other text may be.
+ */
+export type Dim = number | string;
+export type Shape = readonly Dim[];
+
+/** What is known of a value; `shape` undefined if not even the rank is. */
+export interface TensorType {
+  readonly dtype: DType;
+  readonly shape: Shape | undefined;
+}
+
+/** A graph's input or output; `type` undefined where the file gives none or it is no tensor. */
+export interface ValueInfo {
+  readonly name: string;
+  readonly type: TensorType | undefined;
+}
+
+/**
+ * Where the elements of a tensor are, in ONNX's raw layout: little-endian, row-major, 4-bit types packed low nibble first.
+ * `bytes`: in memory, a view that is never written to. `external`: in a file, `location` relative to the model's folder or,
+ * for the bytes of the model file itself, "" (so that a derived graph can refer to them without a copy).
+ */
+export type TensorData =
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array; readonly fileOffset?: number }
+  | { readonly kind: "external"; readonly location: string; readonly offset: number; readonly length: number };
+
+export interface Tensor {
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  readonly data: TensorData;
+}
+
+/** An attribute. Integers are numbers; what a number cannot hold is clamped to ±2^63, which `serde/` writes as int64's limits. */
+export type Attribute =
+  | { readonly kind: "int"; readonly value: number }
+  | { readonly kind: "float"; readonly value: number }
+  | { readonly kind: "string"; readonly value: string }
+  | { readonly kind: "tensor"; readonly value: Tensor }
+  | { readonly kind: "graph"; readonly value: Graph }
+  | { readonly kind: "ints"; readonly value: readonly number[] }
+  | { readonly kind: "floats"; readonly value: readonly number[] }
+  | { readonly kind: "strings"; readonly value: readonly string[] }
+  /** Anything else (sparse tensors, type protos), carried as it came. */
+  | { readonly kind: "opaque"; readonly value: Uint8Array };
+
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/** One operation. `domain` is "" for the standard operators (also where a file says "ai.onnx"). */
+export interface Node {
+  readonly name: string;
+  readonly op: string;
+  readonly domain: string;
+  /** Names of values; "" for an optional input that is absent. */
+  readonly inputs: readonly string[];
+  /** Names of values, each defined once in the graph; "" for an optional output that nobody takes. */
+  readonly outputs: readonly string[];
+  readonly attributes: Attributes;
+}
+
+/** Nodes stand in an order in which every value is defined before it is used. */
+export interface Graph {
+  readonly name: string;
+  readonly nodes: readonly Node[];
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  readonly initializers: ReadonlyMap<string, Tensor>;
+  /** Types that the file tells or that inference found, by value. */
+  readonly types: ReadonlyMap<string, TensorType>;
+}
+
+/** A function of the model's own, which `passes/` expand before anything else looks at the graph. */
+export interface ModelFunction {
+  readonly name: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: readonly string[];
+  readonly defaults: Attributes;
+  readonly nodes: readonly Node[];
+  readonly opsets: ReadonlyMap<string, number>;
+}
+
+export interface Model {
+  readonly irVersion: number;
+  readonly producer: string;
+  /** Version of each operator set, by domain; "" is the standard one. */
+  readonly opsets: ReadonlyMap<string, number>;
+  readonly graph: Graph;
+  readonly functions: readonly ModelFunction[];
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/** A pass: returns the graph it was given if it found nothing to do. */
+export type Pass = (model: Model) => { readonly model: Model; readonly changed: boolean };
