@@ -4,6 +4,7 @@ export {
   type ModuleDimensions,
   memoryBytes,
   type ResolvedConfig,
+  resolveConfig,
   TARGET_MODULE_SETS,
   TARGET_MODULES,
 } from "./adapter/config.js";
@@ -16,7 +17,7 @@ export type { AdapterSpec } from "./adapter/spec.js";
 export type { ForwardToken } from "./adapter/token.js";
 export { type ErrorCode, MicroLoraError } from "./base/errors.js";
 export type { PersonalizerState } from "./checkpoint/personalizer-state.js";
-export type { MicroLoraState } from "./checkpoint/state.js";
+export { decodeState, encodeState, type MicroLoraState } from "./checkpoint/state.js";
 export { type DocumentId, EmbeddingIndex, type SearchHit } from "./embedding-index.js";
 export { KERNELS_NAMES, type KernelsName } from "./kernels/contract.js";
 export { Runtime, type RuntimeOptions } from "./kernels/runtime.js";

@@ -19,7 +19,8 @@ export function toFloats(tensor: Tensor, where: string): Float32Array {
       "Convert it to F32, F16 or BF16",
     );
   }
-  const bytes = data.slice();
+  // Not slice: a Buffer's gives a view.
+  const bytes = new Uint8Array(data);
   if (dtype === "F32") return new Float32Array(bytes.buffer);
   const words = new Uint16Array(bytes.buffer);
   const floats = new Float32Array(words.length);

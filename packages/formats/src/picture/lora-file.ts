@@ -14,9 +14,11 @@ export interface LoraFile {
   readonly baseModel: string | null;
   /** Probability of dropping an input in training; 0 where a format does not say. */
   readonly dropout: number;
-  /** Whole tensors of the base model that the file replaces, by their names there, such as biases that were trained. */
+  /** Whole tensors of the base model that were trained and take its tensors' place, by their names there: biases, heads. */
   readonly replaced: ReadonlyMap<string, Tensor>;
-  /** What a format says beyond that, as text by its own keys, such as `task_type`; written back to the same format. */
+  /** Frozen tensors of the base model that the file merely brings along, as PEFT does with embeddings. */
+  readonly carried: ReadonlyMap<string, Tensor>;
+  /** What a format says beyond that, as text by keys that begin with the format's name; written back to that format. */
   readonly notes: ReadonlyMap<string, string>;
 }
 
@@ -49,6 +51,7 @@ export const PLAIN_FILE = {
   baseModel: null,
   dropout: 0,
   replaced: new Map<string, Tensor>(),
+  carried: new Map<string, Tensor>(),
   notes: new Map<string, string>(),
 } as const satisfies Omit<LoraFile, "targets">;
 

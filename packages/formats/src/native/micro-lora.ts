@@ -1,0 +1,86 @@
+import { decodeState, encodeState, type MicroLoraConfig, type MicroLoraState, resolveConfig } from "microlora";
+import { FormatError } from "../base/errors.js";
+import type { FileFormat } from "../format.js";
+import { checkLoraFile, type LoraFile, PLAIN_FILE } from "../picture/lora-file.js";
+import { refuseReplaced } from "../picture/replaced.js";
+import { toUniform } from "../picture/uniform.js";
+
+/** Our own checkpoint, written by the core. The picture has its weights only: what it learned with stays behind. */
+export const native: FileFormat = {
+  title: "MicroLoRA checkpoint",
+  extension: ".mlora",
+  matches: (start) => MAGIC.every((byte, i) => start[i] === byte),
+  decode: (bytes) => fromMicroLora(decodeState(bytes)),
+  encode: (file) => encodeState(toMicroLora(file)),
+};
+
+const MAGIC = [0x89, 0x4d, 0x4c, 0x4f, 0x52, 0x41, 0x0d, 0x0a];
+
+/** How a `MicroLora` goes on learning with what it was given. */
+export type LearningOptions = Pick<MicroLoraConfig, "learning" | "seed" | "baseModel">;
+
+/**
+ * The state of a `MicroLora` with these weights: `MicroLora.fromState(toMicroLora(file))`. Rank and scaling become one
+ * for all modules (see `toUniform`); `reset` forgets the weights.
+ * @throws FormatError `needs-base` where tensors of the base are replaced; MicroLoraError `invalid-config`
+ */
+export function toMicroLora(file: LoraFile, options: LearningOptions = {}): MicroLoraState {
+  checkLoraFile(file);
+  refuseReplaced(file, "a MicroLora");
+  if (file.targets.length === 0) {
+    throw new FormatError("invalid-argument", "targets", "are none", "Pass a file with at least one adapter");
+  }
+  const { rank, alpha, rsLora, targets } = toUniform(file.targets);
+  const bias = targets.some((target) => target.bias !== undefined);
+  const config = resolveConfig({
+    rank,
+    alpha,
+    rsLora,
+    bias,
+    dropout: Math.min(file.dropout, 1 - 2 ** -24),
+    targetModules: targets.map(({ module }) => module),
+    dimensions: Object.fromEntries(
+      targets.map(({ module, inFeatures, outFeatures }) => [module, { inFeatures, outFeatures }]),
+    ),
+    ...(file.baseModel !== null && { baseModel: file.baseModel }),
+    ...options,
+  });
+  return {
+    config,
+    kernels: "scalar",
+    enabled: true,
+    adaptationCount: 0,
+    forwardCount: 0,
+    adapters: targets.map(({ module, loraA, loraB, outFeatures, bias: own }) => ({
+      module,
+      loraA,
+      loraB,
+      ...(bias && { bias: own ?? new Float32Array(outFeatures) }),
+      step: 0,
+      pendingUpdates: 0,
+    })),
+  };
+}
+
+/**
+ * The picture of a `MicroLora`, by its `exportState()`, or of a state in which it was saved.
+ */
+export function fromMicroLora({ config, adapters }: MicroLoraState): LoraFile {
+  const { rank, alpha, rsLora } = config;
+  return checkLoraFile({
+    ...PLAIN_FILE,
+    baseModel: config.baseModel,
+    dropout: config.dropout,
+    targets: adapters.map(({ module, loraA, loraB, bias }, i) => {
+      const { inFeatures, outFeatures } = config.modules[i]!;
+      return {
+        module,
+        kind: "linear" as const,
+        ...{ rank, alpha, rsLora, inFeatures, outFeatures, loraA, loraB },
+        ...(bias !== undefined && { bias }),
+        dtype: "F32" as const,
+        weightLayout: "out-in" as const,
+      };
+    }),
+  });
+}

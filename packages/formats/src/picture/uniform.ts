@@ -1,0 +1,42 @@
+import { type LoraTarget, scalingOf } from "./lora-file.js";
+
+/** Targets that share rank and scaling, as a `MicroLora` and vLLM want them. */
+export interface UniformTargets {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly rsLora: boolean;
+  readonly targets: readonly LoraTarget[];
+}
+
+/**
+ * The same changes with one rank and one scaling: smaller ranks are filled up with zeros, which change nothing and never
+ * learn, and scalings other than the most common one are folded into B, exact but for one rounding of each number.
+ */
+export function toUniform(targets: readonly LoraTarget[]): UniformTargets {
+  const rank = targets.reduce((max, target) => Math.max(max, target.rank), 1);
+  const first = targets[0];
+  const isPlain = targets.every(
+    (target) => target.rank === rank && target.alpha === first?.alpha && target.rsLora === first.rsLora,
+  );
+  if (isPlain) return { rank, alpha: first?.alpha ?? 1, rsLora: first?.rsLora ?? false, targets };
+  const alpha = mostCommon(targets.map(scalingOf)) * rank;
+  return { rank, alpha, rsLora: false, targets: targets.map((target) => withScaling(target, rank, alpha)) };
+}
+
+function withScaling(target: LoraTarget, rank: number, alpha: number): LoraTarget {
+  const ratio = alpha === 0 ? 0 : (scalingOf(target) * rank) / alpha;
+  const loraA = new Float32Array(rank * target.inFeatures);
+  const loraB = new Float32Array(rank * target.outFeatures);
+  loraA.set(target.loraA);
+  for (let i = 0; i < target.loraB.length; i++) loraB[i] = target.loraB[i]! * ratio;
+  return { ...target, rank, alpha, rsLora: false, loraA, loraB };
+}
+
+/** The value that comes most often, the first such; of numbers that are all zero, zero. */
+export function mostCommon(values: readonly number[]): number {
+  const counts = new Map<number, number>();
+  for (const value of values) if (value !== 0) counts.set(value, (counts.get(value) ?? 0) + 1);
+  let best = 0;
+  for (const [value, count] of counts) if (count > (counts.get(best) ?? 0)) best = value;
+  return best;
+}
