@@ -1,1 +1,2 @@
+export { readElements, readModelFile } from "./graph/serde/node.js";
 export * from "./index.js";

@@ -11,16 +11,26 @@ export const DTYPES = [
   "float64",
   "float16",
   "bfloat16",
+  "float8e4m3fn",
+  "float8e4m3fnuz",
+  "float8e5m2",
+  "float8e5m2fnuz",
+  "float8e8m0",
+  "float4e2m1",
   "int64",
   "int32",
   "int16",
   "int8",
   "int4",
+  "int2",
   "uint64",
   "uint32",
   "uint16",
   "uint8",
   "uint4",
+  "uint2",
+  "complex64",
+  "complex128",
   "bool",
   "string",
 ] as const;
@@ -47,12 +57,14 @@ export interface ValueInfo {
 
 /**
  * Where the elements of a tensor are, in ONNX's raw layout: little-endian, row-major, 4-bit types packed low nibble first.
- * `bytes`: in memory, a view that is never written to. `external`: in a file, `location` relative to the model's folder or,
- * for the bytes of the model file itself, "" (so that a derived graph can refer to them without a copy).
+ * `bytes`: in memory, a view that is never written to; `fileOffset` where the model's own file has the same bytes (so that a
+ * derived graph can refer to them without a copy). `external`: in a file, `location` relative to the model's folder or, for
+ * the bytes of the model file itself, "". `strings`: one UTF-8 text an element.
  */
 export type TensorData =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array; readonly fileOffset?: number }
-  | { readonly kind: "external"; readonly location: string; readonly offset: number; readonly length: number };
+  | { readonly kind: "external"; readonly location: string; readonly offset: number; readonly length: number }
+  | { readonly kind: "strings"; readonly strings: readonly Uint8Array[] };
 
 export interface Tensor {
   readonly dtype: DType;
@@ -70,12 +82,17 @@ export type Attribute =
   | { readonly kind: "ints"; readonly value: readonly number[] }
   | { readonly kind: "floats"; readonly value: readonly number[] }
   | { readonly kind: "strings"; readonly value: readonly string[] }
-  /** Anything else (sparse tensors, type protos), carried as it came. */
+  /** In a function's body: the value of an attribute of the function. */
+  | { readonly kind: "reference"; readonly value: string }
+  /** Anything else (sparse tensors, type protos), an AttributeProto as it came. */
   | { readonly kind: "opaque"; readonly value: Uint8Array };
 
 export type Attributes = Readonly<Record<string, Attribute>>;
 
-/** One operation. `domain` is "" for the standard operators (also where a file says "ai.onnx"). */
+/**
+ * One operation. `domain` is "" for the standard operators (also where a file says "ai.onnx"); a function's overload is part
+ * of `op`, after a space.
+ */
 export interface Node {
   readonly name: string;
   readonly op: string;
@@ -85,6 +102,8 @@ export interface Node {
   /** Names of values, each defined once in the graph; "" for an optional output that nobody takes. */
   readonly outputs: readonly string[];
   readonly attributes: Attributes;
+  /** What the exporter noted; torch's puts module paths here (`pkg.torch.onnx.name_scopes`). */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** Nodes stand in an order in which every value is defined before it is used. */

@@ -1,0 +1,175 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { OnnxError } from "../../base/errors.js";
+import { symbol } from "../dim.js";
+import type { Dim, Graph, Model, ModelFunction, Node, Tensor, TensorType, ValueInfo } from "../ir.js";
+import { sortNodes } from "../order.js";
+import { decodeAttribute, type Inner } from "./attribute.js";
+import {
+  type FunctionProto,
+  type GraphProto,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  type StringStringEntryProto,
+  type TensorShapeProto_Dimension,
+  type TypeProto,
+  type ValueInfoProto,
+} from "./onnx.generated.js";
+import { outline } from "./outline.js";
+import { type ByteSource, memorySource } from "./source.js";
+import { decodeTensor, dtypeOf } from "./tensor.js";
+
+/**
+ * Reads an ONNX model; its weights stay views of `bytes`.
+ *
+ * @throws OnnxError `not-onnx`, `truncated`, `external-data`, `unsupported-type` or, for a file whose parts contradict each
+ * other (values defined twice or never, cycles, lengths that do not match), `invalid-graph`
+ */
+export function readModel(bytes: Uint8Array): Model {
+  return readModelFrom(memorySource(bytes));
+}
+
+/** Reads a model of which only the outline is brought into memory, if `source` is a file. @see readModel */
+export function readModelFrom(source: ByteSource): Model {
+  return new Decoder(source).model(parse(outline(source)));
+}
+
+function parse(bytes: Uint8Array): ModelProto {
+  try {
+    return fromBinary(ModelProtoSchema, bytes, { readUnknownFields: false });
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new OnnxError("not-onnx", "the model", `this is no ONNX model: ${problem}`, "Give an .onnx file", { cause });
+  }
+}
+
+class Decoder {
+  readonly #source: ByteSource;
+
+  constructor(source: ByteSource) {
+    this.#source = source;
+  }
+
+  model(proto: ModelProto): Model {
+    const opsets = opsetsOf(proto.opsetImport);
+    if (opsets.size === 0) {
+      const problem = "it imports no operator set, or was cut before it did";
+      throw new OnnxError("truncated", "the model", problem, "Get the whole file again");
+    }
+    return {
+      irVersion: Number(proto.irVersion),
+      producer: [proto.producerName, proto.producerVersion].filter(Boolean).join(" "),
+      opsets,
+      graph: this.graph(proto.graph!, new Set()),
+      functions: proto.functions.map((each) => this.function(each)),
+      metadata: new Map(Object.entries(entriesOf(proto.metadataProps))),
+    };
+  }
+
+  /** @param outer values of the graphs around it */
+  graph(proto: GraphProto, outer: ReadonlySet<string>): Graph {
+    if (proto.sparseInitializer.length > 0) {
+      const where = `graph ${proto.name}`;
+      throw new OnnxError("unsupported-type", where, "it has sparse weights", "Export the model with dense weights");
+    }
+    const initializers = this.initializers(proto);
+    const inputs = proto.input.filter(({ name }) => !initializers.has(name)).map(valueInfo);
+    const known = new Set([...initializers.keys(), ...inputs.map(({ name }) => name)]);
+    const inside = new Set([...outer, ...known, ...proto.node.flatMap(({ output }) => output)]);
+    const nodes = proto.node.map((node) => this.node(node, (graph) => this.graph(graph, inside)));
+    const outputs = proto.output.map(valueInfo);
+    return {
+      name: proto.name,
+      nodes: sortNodes(nodes, { known, outer, outputs: outputs.map(({ name }) => name) }),
+      inputs,
+      outputs,
+      initializers,
+      types: typesOf([...inputs, ...outputs, ...proto.valueInfo.map(valueInfo)]),
+    };
+  }
+
+  initializers(proto: GraphProto): Map<string, Tensor> {
+    const initializers = new Map<string, Tensor>();
+    for (const tensor of proto.initializer) {
+      const where = `initializer ${JSON.stringify(tensor.name.slice(0, 80))}`;
+      if (tensor.name === "" || initializers.has(tensor.name)) {
+        throw new OnnxError("invalid-graph", where, "it is defined twice, or has no name", "Export the model again");
+      }
+      initializers.set(tensor.name, decodeTensor(tensor, this.#source, where));
+    }
+    return initializers;
+  }
+
+  node(proto: NodeProto, graph: Inner["graph"]): Node {
+    const where = `node ${JSON.stringify((proto.name || proto.output[0] || "").slice(0, 80))} (${proto.opType})`;
+    const inner: Inner = { graph, tensor: (tensor) => decodeTensor(tensor, this.#source, where) };
+    const attributes = proto.attribute.map((each) => [each.name, decodeAttribute(each, inner, where)] as const);
+    const metadata = entriesOf(proto.metadataProps);
+    return {
+      name: proto.name,
+      op: withOverload(proto.opType, proto.overload),
+      domain: standardDomain(proto.domain),
+      inputs: proto.input,
+      outputs: proto.output,
+      attributes: Object.fromEntries(attributes),
+      ...(Object.keys(metadata).length > 0 && { metadata }),
+    };
+  }
+
+  function(proto: FunctionProto): ModelFunction {
+    const where = `function ${JSON.stringify(proto.name.slice(0, 80))}`;
+    const inside = new Set([...proto.input, ...proto.node.flatMap(({ output }) => output)]);
+    const graph: Inner["graph"] = (each) => this.graph(each, inside);
+    const inner: Inner = { graph, tensor: (tensor) => decodeTensor(tensor, this.#source, where) };
+    const nodes = proto.node.map((node) => this.node(node, graph));
+    return {
+      name: withOverload(proto.name, proto.overload),
+      domain: standardDomain(proto.domain),
+      inputs: proto.input,
+      outputs: proto.output,
+      attributes: proto.attribute,
+      defaults: Object.fromEntries(
+        proto.attributeProto.map((each) => [each.name, decodeAttribute(each, inner, where)]),
+      ),
+      nodes: sortNodes(nodes, { known: new Set(proto.input), outputs: proto.output }),
+      opsets: opsetsOf(proto.opsetImport),
+    };
+  }
+}
+
+function withOverload(name: string, overload: string): string {
+  return overload === "" ? name : `${name} ${overload}`;
+}
+
+function standardDomain(domain: string): string {
+  return domain === "ai.onnx" ? "" : domain;
+}
+
+function opsetsOf(imports: ModelProto["opsetImport"]): Map<string, number> {
+  return new Map(imports.map(({ domain, version }) => [standardDomain(domain), Number(version)]));
+}
+
+function entriesOf(entries: readonly StringStringEntryProto[]): Record<string, string> {
+  return Object.fromEntries(entries.map(({ key, value }) => [key, value]));
+}
+
+function valueInfo({ name, type }: ValueInfoProto): ValueInfo {
+  return { name, type: type && tensorType(name, type) };
+}
+
+function tensorType(name: string, { value }: TypeProto): TensorType | undefined {
+  if (value.case !== "tensorType") return undefined;
+  const dtype = dtypeOf(value.value.elemType);
+  return dtype && { dtype, shape: value.value.shape?.dim.map((dim, axis) => dimOf(dim, name, axis)) };
+}
+
+/** A size that the file leaves open gets a name of its own. */
+function dimOf({ value }: TensorShapeProto_Dimension, name: string, axis: number): Dim {
+  if (value.case === "dimParam" && value.value !== "") return symbol(value.value);
+  const size = value.case === "dimValue" ? Number(value.value) : -1;
+  return Number.isSafeInteger(size) && size >= 0 ? size : symbol(`${name}:${axis}`);
+}
+
+function typesOf(infos: readonly ValueInfo[]): Map<string, TensorType> {
+  return new Map(infos.flatMap(({ name, type }) => (type === undefined ? [] : [[name, type]])));
+}
