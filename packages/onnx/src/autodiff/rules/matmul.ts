@@ -1,0 +1,105 @@
+import { floatOf, intOf } from "../../graph/attributes.js";
+import { reshapeLike, scalarLike, shapeOf, unbroadcast } from "../emit.js";
+import type { Vjp, VjpContext } from "../vjp.js";
+
+/** dA = g B^T and dB = A^T g, summed over the batch dimensions that were repeated; a vector is a matrix of one row or column. */
+export const matMul: Vjp = (context) => {
+  const { node, gradients } = context;
+  const [a = "", b = ""] = node.inputs;
+  const g = gradients[0]!;
+  const ranks = [a, b].map((value) => shapeOf(context, value)?.length);
+  if (ranks.includes(1)) return vectorProducts(context, ranks[0] === 1, ranks[1] === 1);
+  return [
+    context.wanted(0) ? leftGradient(context, g, a, b) : undefined,
+    context.wanted(1) ? rightGradient(context, g, a, b) : undefined,
+  ];
+};
+
+function leftGradient(context: VjpContext, g: string, a: string, b: string): string {
+  const product = context.builder.op("MatMul", [g, transposed(context, b)]);
+  return unbroadcastBatch(context, product, a, b);
+}
+
+function rightGradient(context: VjpContext, g: string, a: string, b: string): string {
+  const { builder } = context;
+  const [left, right] = [shapeOf(context, a), shapeOf(context, b)];
+  const [inner, outer] = right ?? [];
+  const flat = right?.length === 2 && left && left.length > 2 && isSize(inner) && isSize(outer);
+  if (flat) {
+    const rows = builder.op("Reshape", [a, builder.ints(-1, inner as number)]);
+    const gradientRows = builder.op("Reshape", [g, builder.ints(-1, outer as number)]);
+    return builder.op("MatMul", [builder.op("Transpose", [rows], { perm: [1, 0] }), gradientRows]);
+  }
+  return unbroadcastBatch(context, builder.op("MatMul", [transposed(context, a), g]), b, a);
+}
+
+function isSize(dim: number | string | undefined): boolean {
+  return typeof dim === "number" && dim > 0;
+}
+
+/** A value with its last two dimensions exchanged; through Einsum where the rank is unknown. */
+function transposed(context: VjpContext, value: string): string {
+  const { builder } = context;
+  const rank = shapeOf(context, value)?.length;
+  if (rank === undefined) return builder.op("Einsum", [value], { equation: "...ij->...ji" });
+  const axes = Array.from({ length: rank }, (_, axis) => axis);
+  return builder.op("Transpose", [value], { perm: [...axes.slice(0, -2), rank - 1, rank - 2] });
+}
+
+/** Sums the batch dimensions of a product to those of one factor; nothing to do where the other has the same or none. */
+function unbroadcastBatch(context: VjpContext, product: string, value: string, other: string): string {
+  const [own, others] = [shapeOf(context, value), shapeOf(context, other)];
+  if (own && others) {
+    const batch = own.slice(0, -2);
+    const otherBatch = others.slice(0, -2);
+    const lead = batch.length - otherBatch.length;
+    if (lead >= 0 && otherBatch.every((dim, i) => dim === batch[lead + i] || dim === 1)) return product;
+  }
+  return unbroadcast(context, product, value, product);
+}
+
+/** MatMul with a vector on either side: the vector as a matrix, and the gradient in the shape that such a product has. */
+function vectorProducts(context: VjpContext, leftIsVector: boolean, rightIsVector: boolean): (string | undefined)[] {
+  const { node, builder, gradients } = context;
+  const [a = "", b = ""] = node.inputs;
+  const left = leftIsVector ? builder.op("Unsqueeze", [a, builder.ints(0)]) : a;
+  const right = rightIsVector ? builder.op("Unsqueeze", [b, builder.ints(1)]) : b;
+  const rightGiven = rightIsVector ? builder.op("Unsqueeze", [gradients[0]!, builder.ints(-1)]) : gradients[0]!;
+  const g = leftIsVector ? builder.op("Unsqueeze", [rightGiven, builder.ints(-2)]) : rightGiven;
+  const swap = (value: string, isMatrix: boolean, original: string) =>
+    isMatrix ? transposed(context, original) : builder.op("Transpose", [value], { perm: [1, 0] });
+  const dLeft = () => builder.op("MatMul", [g, swap(right, !rightIsVector, b)]);
+  const dRight = () => builder.op("MatMul", [swap(left, !leftIsVector, a), g]);
+  const sum = (value: string, isVector: boolean, original: string, axis: number) => {
+    if (!isVector) return unbroadcast(context, value, original, value);
+    return reshapeLike(context, unbroadcast(context, value, axis === 0 ? left : right, value), original);
+  };
+  return [
+    context.wanted(0) ? sum(dLeft(), leftIsVector, a, 0) : undefined,
+    context.wanted(1) ? sum(dRight(), rightIsVector, b, 1) : undefined,
+  ];
+}
+
+/** y = alpha A' B' + beta C, with A' and B' transposed where the node says so. */
+export const gemm: Vjp = (context) => {
+  const { node, builder, gradients } = context;
+  const [a = "", b = "", c] = node.inputs;
+  const g = gradients[0]!;
+  const transA = intOf(node.attributes, "transA", 0);
+  const transB = intOf(node.attributes, "transB", 0);
+  const alpha = { kind: "float", value: floatOf(node.attributes, "alpha", 1) } as const;
+  const beta = floatOf(node.attributes, "beta", 1);
+  const product = (left: string, right: string, tLeft: number, tRight: number) =>
+    builder.op("Gemm", [left, right], { transA: tLeft, transB: tRight, alpha });
+  const dA = () => (transA ? product(b, g, transB, 1) : product(g, b, 0, 1 - transB));
+  const dB = () => (transB ? product(g, a, 1, transA) : product(a, g, 1 - transA, 0));
+  const dC = (value: string) => {
+    const sum = unbroadcast(context, g, value, node.outputs[0]!);
+    return beta === 1 ? sum : builder.op("Mul", [sum, scalarLike(context, beta, value)]);
+  };
+  return [
+    context.wanted(0) ? dA() : undefined,
+    context.wanted(1) ? dB() : undefined,
+    c && context.wanted(2) ? dC(c) : undefined,
+  ];
+};

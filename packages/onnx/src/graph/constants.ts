@@ -1,0 +1,50 @@
+import type { Node, Tensor } from "./ir.js";
+
+/** The tensor that a Constant node gives, undefined for one that holds no tensor of numbers. */
+export function tensorOfConstant(node: Node): Tensor | undefined {
+  const { value, value_int, value_ints, value_float, value_floats } = node.attributes;
+  if (value?.kind === "tensor") return value.value;
+  if (value_int?.kind === "int") return int64s([value_int.value], []);
+  if (value_ints?.kind === "ints") return int64s(value_ints.value, [value_ints.value.length]);
+  if (value_float?.kind === "float") return float32s([value_float.value], []);
+  if (value_floats?.kind === "floats") return float32s(value_floats.value, [value_floats.value.length]);
+  return undefined;
+}
+
+function int64s(values: readonly number[], dims: readonly number[]): Tensor {
+  return { dtype: "int64", dims, data: bytesOf(BigInt64Array.from(values, BigInt)) };
+}
+
+function float32s(values: readonly number[], dims: readonly number[]): Tensor {
+  return { dtype: "float32", dims, data: bytesOf(Float32Array.from(values)) };
+}
+
+function bytesOf({ buffer }: BigInt64Array | Float32Array): Tensor["data"] {
+  return { kind: "bytes", bytes: new Uint8Array(buffer as ArrayBuffer) };
+}
+
+type Read = (view: DataView, at: number) => number;
+const READERS: { readonly [dtype: string]: readonly [size: number, read: Read] } = {
+  float32: [4, (view, at) => view.getFloat32(at, true)],
+  float64: [8, (view, at) => view.getFloat64(at, true)],
+  int64: [8, (view, at) => Number(view.getBigInt64(at, true))],
+  int32: [4, (view, at) => view.getInt32(at, true)],
+  int8: [1, (view, at) => view.getInt8(at)],
+  uint8: [1, (view, at) => view.getUint8(at)],
+  bool: [1, (view, at) => view.getUint8(at)],
+};
+
+/** More elements than any shape, list of axes or scalar has: a tensor of more is not read. */
+const FEW = 4096;
+
+/** The elements of a small tensor in memory, undefined if they are elsewhere, many, or of a type that is not read here. */
+export function numbersOf(tensor: Tensor | undefined): readonly number[] | undefined {
+  const count = tensor?.dims.reduce((product, dim) => product * dim, 1) ?? 0;
+  const reader = tensor && READERS[tensor.dtype];
+  if (reader === undefined || tensor?.data.kind !== "bytes" || count > FEW) return undefined;
+  const [size, read] = reader;
+  const { buffer, byteOffset, byteLength } = tensor.data.bytes;
+  if (byteLength < count * size) return undefined;
+  const view = new DataView(buffer, byteOffset, byteLength);
+  return Array.from({ length: count }, (_, i) => read(view, i * size));
+}
