@@ -78,7 +78,7 @@ test("what is picked in a piped conversation rises, and is told", async () => {
 });
 
 test.each([
-  [["frobnicate"], /frobnicate.*demo, try/],
+  [["frobnicate"], /frobnicate.*demo, try, inspect, convert, merge/],
   [["toString"], /toString.*demo, try/],
   [["--group", "Nobody"], /Nobody/],
   [["try", "--loud"], /loud/],

@@ -1,5 +1,9 @@
 #!/usr/bin/env node
+import { FormatError } from "@microlora/formats";
 import { MicroLoraError } from "microlora";
+import { convert } from "./adapters/convert.js";
+import { inspect } from "./adapters/inspect.js";
+import { merge } from "./adapters/merge.js";
 import { demo } from "./demo/demo.js";
 import { createTerminal, type Terminal } from "./terminal.js";
 import { tryIt } from "./try/try.js";
@@ -7,7 +11,7 @@ import { UsageError } from "./usage-error.js";
 
 type Command = (args: readonly string[], terminal: Terminal) => Promise<void>;
 
-const COMMANDS: Readonly<Record<string, Command>> = { demo, try: tryIt };
+const COMMANDS: Readonly<Record<string, Command>> = { demo, try: tryIt, inspect, convert, merge };
 
 /** Runs the command that the arguments name, the demo if none. @returns the exit code */
 async function main(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -24,12 +28,22 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
     return 0;
   } catch (error) {
     terminal.status("");
-    if (error instanceof UsageError || error instanceof RangeError || error instanceof MicroLoraError) {
-      process.stderr.write(`${error.message}\n`);
-      return error instanceof UsageError ? 2 : 1;
-    }
-    throw error;
+    if (!isRefusal(error)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return error instanceof UsageError ? 2 : 1;
   }
 }
 
+/** Whether an error says all that its reader needs, so that a stack would only be in the way. */
+function isRefusal(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const ours = [UsageError, RangeError, MicroLoraError, FormatError].some((kind) => error instanceof kind);
+  return ours || "syscall" in error;
+}
+
+// `microlora inspect … | head` closes the pipe early, which is no error of ours.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
 process.exitCode = await main(process.argv.slice(2), createTerminal());

@@ -1,13 +1,23 @@
 export { FormatError, type FormatErrorCode } from "./base/errors.js";
 export { decodeBincode, encodeBincode } from "./bincode/bincode.js";
 export type { DecodeOptions, EncodeOptions, FileFormat } from "./format.js";
-export { FILE_FORMATS, type FileFormatName } from "./formats.js";
+export {
+  detectFormat,
+  FILE_FORMATS,
+  type FileFormatName,
+  FORMAT_NAMES,
+  type FormatName,
+  formatOfName,
+} from "./formats.js";
+export { type MergeOptions, mergeTensors, planMerge } from "./merge/plan.js";
 export { fromMicroLora, type LearningOptions, toMicroLora } from "./native/micro-lora.js";
 export { decodePeft, type PeftFolder } from "./peft/decode.js";
 export { encodePeft, type PeftOptions } from "./peft/encode.js";
 export { DTYPE_BITS, type DType, FLOAT_DTYPES, type FloatDType } from "./picture/dtype.js";
 export { fromFloats, toFloats } from "./picture/floats.js";
 export { checkLoraFile, type LoraFile, type LoraTarget, PLAIN_FILE, scalingOf } from "./picture/lora-file.js";
+export { deltaNorm } from "./picture/norm.js";
+export { renameModules } from "./picture/rename.js";
 export { foldReplaced } from "./picture/replaced.js";
 export { byteLengthOf, elementCount, type Tensor, type TensorFile } from "./picture/tensor-file.js";
 export { toUniform, type UniformTargets } from "./picture/uniform.js";

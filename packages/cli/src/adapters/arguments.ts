@@ -1,0 +1,34 @@
+import { FILE_FORMATS, FORMAT_NAMES, type FormatName } from "@microlora/formats";
+import { UsageError } from "../usage-error.js";
+
+/** Every format, and what it is called. */
+export const FORMAT_TITLES: Readonly<Record<FormatName, string>> = {
+  peft: "PEFT folder",
+  ...(Object.fromEntries(Object.entries(FILE_FORMATS).map(([name, { title }]) => [name, title])) as Record<
+    keyof typeof FILE_FORMATS,
+    string
+  >),
+};
+
+/** @throws UsageError */
+export function formatNamed(name: string): FormatName {
+  const format = FORMAT_NAMES.find((known) => known === name);
+  if (format !== undefined) return format;
+  throw new UsageError(`There is no format ${JSON.stringify(name)}; there are ${FORMAT_NAMES.join(", ")}`);
+}
+
+/** @throws UsageError */
+export function numberOption(name: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value)) return value;
+  throw new UsageError(`${name} takes a number, not ${JSON.stringify(text)}`);
+}
+
+/** Runs an argument parser, whose errors are the user's. @throws UsageError */
+export function parsed<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}

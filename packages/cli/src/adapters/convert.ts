@@ -1,0 +1,106 @@
+import { stat } from "node:fs/promises";
+import { extname } from "node:path";
+import { parseArgs } from "node:util";
+import {
+  FLOAT_DTYPES,
+  type FloatDType,
+  type FormatName,
+  foldReplaced,
+  formatOfName,
+  type LoraFile,
+  renameModules,
+  type Tensor,
+} from "@microlora/formats";
+import { readAdapter, SafetensorsReader, writeAdapter } from "@microlora/formats/node";
+import type { Terminal } from "../terminal.js";
+import { UsageError } from "../usage-error.js";
+import { FORMAT_TITLES, formatNamed, numberOption, parsed } from "./arguments.js";
+import { summary } from "./inspect.js";
+
+export const CONVERT_USAGE = `Usage: microlora convert IN OUT [options]
+
+Writes an adapter in another program's format. What IN is, is told by its first bytes, else by its name; a folder is PEFT's.
+What OUT becomes is told by the end of its name, and is a PEFT folder if that has none.
+
+  --to NAME          what OUT becomes: ${Object.keys(FORMAT_TITLES).join(", ")}
+  --from NAME        what IN is
+  --dtype TYPE       ${FLOAT_DTYPES.join(", ")}; by default what IN has
+  --alpha N          alpha, where IN says none
+  --uniform          one rank and one scaling for all modules, since vLLM ignores PEFT's patterns
+  --rename OLD=NEW   another name for a module; may be given again
+  --base FILE        the base model in safetensors, against which trained biases become differences
+  --drop-replaced    leave out whole tensors of the base that were trained, such as a classifier's`;
+
+const OPTIONS = {
+  to: { type: "string" },
+  from: { type: "string" },
+  dtype: { type: "string" },
+  alpha: { type: "string" },
+  uniform: { type: "boolean", default: false },
+  rename: { type: "string", multiple: true },
+  base: { type: "string" },
+  "drop-replaced": { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
+
+/** @throws UsageError; FormatError */
+export async function convert(args: readonly string[], terminal: Terminal): Promise<void> {
+  const { values, positionals } = parsed(() =>
+    parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS }),
+  );
+  if (values.help) return terminal.print(CONVERT_USAGE);
+  const [input, output, more] = positionals;
+  if (input === undefined || output === undefined || more !== undefined) throw new UsageError(CONVERT_USAGE);
+  const format = values.to !== undefined ? formatNamed(values.to) : await formatOf(output);
+  const dtype = values.dtype === undefined ? undefined : dtypeNamed(values.dtype);
+  const rename = renaming(values.rename ?? []);
+  const { file } = await readAdapter(input, {
+    ...(values.from !== undefined && { format: formatNamed(values.from) }),
+    ...(values.alpha !== undefined && { alpha: numberOption("--alpha", values.alpha) }),
+  });
+  const folded = await withoutReplaced(file, values.base, values["drop-replaced"]);
+  const renamed = renameModules(folded, rename);
+  await writeAdapter(renamed, output, format, { uniform: values.uniform, ...(dtype !== undefined && { dtype }) });
+  terminal.print(`${output}: ${FORMAT_TITLES[format]}, ${summary(renamed)}`);
+}
+
+/** The format that a path's name promises. @throws UsageError */
+async function formatOf(path: string): Promise<FormatName> {
+  const format = formatOfName(path);
+  if (format !== undefined) return format;
+  const isFolder = await stat(path).then(
+    (found) => found.isDirectory(),
+    () => extname(path) === "" || path.endsWith("/"),
+  );
+  if (isFolder) return "peft";
+  throw new UsageError(`The name ${JSON.stringify(path)} tells no format; say --to NAME`);
+}
+
+function dtypeNamed(name: string): FloatDType {
+  const dtype = FLOAT_DTYPES.find((known) => known === name.toUpperCase());
+  if (dtype !== undefined) return dtype;
+  throw new UsageError(`--dtype takes ${FLOAT_DTYPES.join(", ")}, not ${JSON.stringify(name)}`);
+}
+
+function renaming(rules: readonly string[]): (module: string) => string {
+  const names = new Map(
+    rules.map((rule) => {
+      const [old, name, more] = rule.split("=");
+      if (old && name && more === undefined) return [old, name] as const;
+      throw new UsageError(`--rename takes OLD=NEW, not ${JSON.stringify(rule)}`);
+    }),
+  );
+  return (module) => names.get(module) ?? module;
+}
+
+/** Trained biases become differences to the base's where that is given; the rest stays, or is dropped. */
+async function withoutReplaced(file: LoraFile, base: string | undefined, drop: boolean): Promise<LoraFile> {
+  const rest = drop ? "drop" : "keep";
+  if (base === undefined) return drop ? { ...file, replaced: new Map() } : file;
+  await using reader = await SafetensorsReader.open(base);
+  const tensors = new Map<string, Tensor>();
+  for (const name of file.replaced.keys()) {
+    if (reader.layout.tensors.has(name)) tensors.set(name, await reader.read(name));
+  }
+  return foldReplaced(file, (name) => tensors.get(name), rest);
+}

@@ -1,0 +1,114 @@
+import { parseArgs } from "node:util";
+import { deltaNorm, type LoraFile, type LoraTarget, scalingOf } from "@microlora/formats";
+import { type ReadAdapter, readAdapter } from "@microlora/formats/node";
+import { columns, type Terminal } from "../terminal.js";
+import { UsageError } from "../usage-error.js";
+import { FORMAT_TITLES, formatNamed, numberOption, parsed } from "./arguments.js";
+
+export const INSPECT_USAGE = `Usage: microlora inspect FILE [options]
+
+What an adapter file is and holds: modules, ranks, alpha, size, and the norm of what each module adds.
+A folder is PEFT's; other files are told by their first bytes, else by their name.
+
+  --json           one JSON object instead of a table
+  --format NAME    read it as this: ${Object.keys(FORMAT_TITLES).join(", ")}
+  --alpha N        alpha, where the file says none`;
+
+/** What is told of one file. */
+export function describe({ format, file, byteLength }: ReadAdapter) {
+  return {
+    format,
+    title: FORMAT_TITLES[format],
+    byteLength,
+    baseModel: file.baseModel,
+    dropout: file.dropout,
+    parameters: file.targets.reduce((sum, target) => sum + parametersOf(target), 0),
+    modules: file.targets.map((target) => ({
+      module: target.module,
+      kind: target.kind,
+      rank: target.rank,
+      inFeatures: target.inFeatures,
+      outFeatures: target.outFeatures,
+      alpha: target.alpha,
+      rsLora: target.rsLora,
+      scaling: scalingOf(target),
+      bias: target.bias !== undefined,
+      dtype: target.dtype,
+      norm: deltaNorm(target),
+    })),
+    replaced: [...file.replaced.keys()],
+    carried: [...file.carried.keys()],
+  };
+}
+
+/** @throws UsageError; FormatError */
+export async function inspect(args: readonly string[], terminal: Terminal): Promise<void> {
+  const { values, positionals } = parsed(() =>
+    parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        json: { type: "boolean", default: false },
+        format: { type: "string" },
+        alpha: { type: "string" },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    }),
+  );
+  if (values.help) return terminal.print(INSPECT_USAGE);
+  const [path, more] = positionals;
+  if (path === undefined || more !== undefined) throw new UsageError(INSPECT_USAGE);
+  const adapter = await readAdapter(path, {
+    ...(values.format !== undefined && { format: formatNamed(values.format) }),
+    ...(values.alpha !== undefined && { alpha: numberOption("--alpha", values.alpha) }),
+  });
+  if (values.json) terminal.print(JSON.stringify(describe(adapter)));
+  else for (const line of table(adapter)) terminal.print(line);
+}
+
+function table(adapter: ReadAdapter): string[] {
+  const { title, byteLength, baseModel, dropout, parameters, modules, replaced, carried } = describe(adapter);
+  const count = modules.length;
+  const rows = modules.map(({ module, kind, rank, inFeatures, outFeatures, alpha, rsLora, bias, dtype, norm }) => [
+    module,
+    kind === "embedding" ? "embedding" : bias ? "linear + bias" : "linear",
+    `${inFeatures} -> ${outFeatures}`,
+    String(rank),
+    `${short(alpha)}${rsLora ? " rs" : ""}`,
+    dtype,
+    short(norm),
+  ]);
+  return [
+    `${title}, ${byteLength} bytes`,
+    `${count} ${count === 1 ? "module" : "modules"}, ${parameters} parameters${dropout > 0 ? `, dropout ${dropout}` : ""}`,
+    ...(baseModel !== null ? [`for ${visible(baseModel)}`] : []),
+    "",
+    ...columns([["module", "kind", "shape", "rank", "alpha", "type", "norm"], ...rows.map((row) => row.map(visible))]),
+    ...listed("whole tensors of the base, trained", replaced),
+    ...listed("whole tensors of the base, frozen", carried),
+  ];
+}
+
+function listed(what: string, names: readonly string[]): string[] {
+  return names.length === 0 ? [] : ["", `${what}: ${names.map(visible).join(", ")}`];
+}
+
+/** Names come from a file: nothing in them may move the cursor. */
+function visible(text: string): string {
+  return text.replace(/\p{C}/gu, "\ufffd");
+}
+
+function short(value: number): string {
+  return String(Number(value.toPrecision(4)));
+}
+
+function parametersOf({ loraA, loraB, bias }: LoraTarget): number {
+  return loraA.length + loraB.length + (bias?.length ?? 0);
+}
+
+/** One line about an adapter. */
+export function summary(file: LoraFile): string {
+  const ranks = [...new Set(file.targets.map(({ rank }) => rank))].sort((a, b) => a - b);
+  const count = file.targets.length;
+  return `${count} ${count === 1 ? "module" : "modules"} of rank ${ranks.join(", ")}`;
+}
