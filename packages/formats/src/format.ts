@@ -1,3 +1,4 @@
+import type { BaseModel } from "./gguf/base-model.js";
 import type { FloatDType } from "./picture/dtype.js";
 import type { LoraFile } from "./picture/lora-file.js";
 
@@ -5,12 +6,18 @@ import type { LoraFile } from "./picture/lora-file.js";
 export interface DecodeOptions {
   /** alpha, where a file says none. */
   readonly alpha?: number;
+  /** The base model, where a file has its rows in an order that the number of heads decides: GGUF. */
+  readonly base?: BaseModel;
+  /** Leaves such rows as they are stored: enough to look at, not to use. */
+  readonly asStored?: boolean;
 }
 
 /** What a writer cannot know from the picture alone; each format says which of it it heeds. */
 export interface EncodeOptions {
   /** Element type of A and B; by default the one that they came in, where the format has it. */
   readonly dtype?: FloatDType;
+  /** The base model, by which GGUF names modules and orders rows. */
+  readonly base?: BaseModel;
 }
 
 /** A format whose adapters are one file: pure functions between its bytes and the picture, no I/O inside. */

@@ -1,12 +1,16 @@
 import { bincode } from "./bincode/bincode.js";
 import type { FileFormat } from "./format.js";
+import { ggufLora } from "./gguf/gguf-lora.js";
 import { native } from "./native/micro-lora.js";
+import { onnxAdapter } from "./onnx-adapter/onnx-adapter.js";
 import { safetensors } from "./peft/one-file.js";
 
 /** Every format that is one file, by the name that `microlora convert --to` takes. */
 export const FILE_FORMATS = {
   microlora: native,
   safetensors,
+  gguf: ggufLora,
+  onnx_adapter: onnxAdapter,
   bincode,
 } as const satisfies Readonly<Record<string, FileFormat>>;
 

@@ -9,8 +9,10 @@ export {
   type FormatName,
   formatOfName,
 } from "./formats.js";
+export { type BaseModel, baseModelFromConfig, baseModelFromGguf } from "./gguf/base-model.js";
 export { type MergeOptions, mergeTensors, planMerge } from "./merge/plan.js";
 export { fromMicroLora, type LearningOptions, toMicroLora } from "./native/micro-lora.js";
+export { type OnnxFeed, onnxAdapterFeeds } from "./onnx-adapter/feeds.js";
 export { decodePeft, type PeftFolder } from "./peft/decode.js";
 export { encodePeft, type PeftOptions } from "./peft/encode.js";
 export { DTYPE_BITS, type DType, FLOAT_DTYPES, type FloatDType } from "./picture/dtype.js";

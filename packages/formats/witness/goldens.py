@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import combine_goldens
+import gguf_goldens
+import onnx_adapter_goldens
 import peft_goldens
 import safetensors_goldens
 
@@ -14,6 +16,8 @@ SOURCES = Path(__file__).resolve().parent.parent / "src"
 AREAS = {
     "safetensors": (safetensors_goldens.write, SOURCES / "safetensors" / "fixtures"),
     "peft": (peft_goldens.write, SOURCES / "peft" / "fixtures"),
+    "gguf": (gguf_goldens.write, SOURCES / "gguf" / "fixtures"),
+    "onnx-adapter": (onnx_adapter_goldens.write, SOURCES / "onnx-adapter" / "fixtures"),
     "combine": (combine_goldens.write, SOURCES / "combine" / "fixtures"),
 }
 

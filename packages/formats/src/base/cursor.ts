@@ -1,5 +1,7 @@
 import { FormatError } from "./errors.js";
 
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** Reads bytes from front to back, little-endian, and never past the end. */
 export class Cursor {
   readonly #bytes: Uint8Array;
@@ -35,6 +37,23 @@ export class Cursor {
     return this.#view.getBigUint64(this.#take(8, what), true);
   }
 
+  /** A u64 that a number holds exactly. @throws FormatError `bad-header` above 2^53 - 1 */
+  size(what: string): number {
+    const at = this.#take(8, what);
+    const value = this.#view.getUint32(at + 4, true) * 2 ** 32 + this.#view.getUint32(at, true);
+    if (Number.isSafeInteger(value)) return value;
+    throw new FormatError("bad-header", `byte ${at}`, `says ${what} is ${value}`, "Restore the file from a copy");
+  }
+
+  /** A u64 that says how many of something follow, of at least `bytesEach` bytes; refused at once if they cannot fit. */
+  count(what: string, bytesEach: number): number {
+    const at = this.#at;
+    const count = this.size(what);
+    if (count * bytesEach <= this.left) return count;
+    const problem = `says ${what} is ${count}, but ${this.left} bytes are left`;
+    throw new FormatError("truncated", `byte ${at}`, problem, "Restore the file from a copy");
+  }
+
   f32(what: string): number {
     return this.#view.getFloat32(this.#take(4, what), true);
   }
@@ -43,6 +62,18 @@ export class Cursor {
   bytes(length: number, what: string): Uint8Array {
     const at = this.#take(length, what);
     return this.#bytes.subarray(at, at + length);
+  }
+
+  /** The next bytes as UTF-8. @throws FormatError `bad-name` if they are none */
+  text(length: number, what: string): string {
+    const at = this.#at;
+    const bytes = this.bytes(length, what);
+    try {
+      return UTF8.decode(bytes);
+    } catch (cause) {
+      const remedy = "Restore the file from a copy";
+      throw new FormatError("bad-name", `byte ${at}`, `${what} is not UTF-8`, remedy, { cause });
+    }
   }
 
   /** The next float32 values, copied; nothing is allocated unless they are all there. */

@@ -1,0 +1,127 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { expectRefusal } from "../base/refusals.test-support.js";
+import { decodePeft } from "../peft/decode.js";
+import type { LoraFile } from "../picture/lora-file.js";
+import { expectClose, fileOf, sampleTarget } from "../picture/pictures.test-support.js";
+import { ARCHITECTURES } from "./architectures.js";
+import { baseModelFromConfig, baseModelFromGguf } from "./base-model.js";
+import { readGguf } from "./container.js";
+import { ggufLora } from "./gguf-lora.js";
+
+const FIXTURES = join(import.meta.dirname, "fixtures");
+const CASES = readdirSync(FIXTURES).filter((name) => !name.endsWith(".json"));
+const file = (...path: readonly string[]) => new Uint8Array(readFileSync(join(FIXTURES, ...path)));
+const baseOf = (name: string) => baseModelFromConfig(JSON.parse(new TextDecoder().decode(file(name, "config.json"))));
+
+/** What PEFT saved, and llama.cpp's converter read. */
+function peftOf(name: string): LoraFile {
+  return decodePeft({ config: file(name, "adapter_config.json"), weights: file(name, "adapter_model.safetensors") });
+}
+
+function byModule({ targets }: LoraFile): ReadonlyMap<string, LoraFile["targets"][number]> {
+  return new Map(targets.map((target) => [target.module, target]));
+}
+
+describe("what llama.cpp's own converter wrote", () => {
+  test.each(CASES)("%s: is read as PEFT's adapter that it was made from", (name) => {
+    const read = byModule(ggufLora.decode(file(name, "adapter.gguf"), { base: baseOf(name) }));
+    const original = byModule(peftOf(name));
+    expect([...read.keys()].sort()).toEqual([...original.keys()].sort());
+    for (const [module, { loraA, loraB, dtype, ...shape }] of original) {
+      const { loraA: readA, loraB: readB, dtype: stored, ...readShape } = read.get(module)!;
+      expect(readShape).toEqual(shape);
+      // Half of a step of the type that the converter rounded to; a Q8_0 block counts in 1/127 of its largest.
+      const rounding = name.endsWith("-q8") ? 1 / 250 : { F32: 0, F16: 2 ** -11, BF16: 2 ** -8 }[stored];
+      expectClose(readA, loraA, rounding);
+      expectClose(readB, loraB, rounding);
+    }
+  });
+
+  test.each(CASES.filter((name) => !name.endsWith("-q8")))("%s: is what we write, tensor by tensor", (name) => {
+    const expected = readGguf(file(name, "adapter.gguf"));
+    const dtype = expected.tensors[0]!.type as "F32" | "F16" | "BF16";
+    const written = readGguf(ggufLora.encode(peftOf(name), { base: baseOf(name), dtype }));
+    const sorted = (tensors: typeof expected.tensors) =>
+      tensors.map(({ data, ...info }) => ({ ...info, data: Buffer.from(data).toString("hex") })).sort(byName);
+    expect(sorted(written.tensors)).toEqual(sorted(expected.tensors));
+    for (const key of ["general.architecture", "general.type", "adapter.type", "adapter.lora.alpha"]) {
+      expect(written.metadata.get(key), key).toEqual(expected.metadata.get(key));
+    }
+  });
+
+  test("covers every architecture of the table but gpt2, whose adapters that converter transposes wrongly", () => {
+    const covered = new Set(CASES.map((name) => baseOf(name).architecture));
+    const uncovered = [...ARCHITECTURES.keys()].filter((name) => !covered.has(name));
+    expect(uncovered).toEqual(["gpt2"]);
+  });
+});
+
+const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
+
+const LLAMA = { architecture: "llama", attentionHeads: 4, keyValueHeads: 2 };
+const q = (fields = {}) =>
+  sampleTarget("model.layers.0.self_attn.q_proj", 1, { inFeatures: 5, outFeatures: 16, ...fields });
+
+describe("our own files", () => {
+  test("need no base model to be read back", () => {
+    const picture = { ...fileOf(q()), baseModel: "owner/model", notes: new Map([["gguf.general.name", "mine"]]) };
+    const read = ggufLora.decode(ggufLora.encode(picture, { base: LLAMA }));
+    expect(read).toEqual(picture);
+  });
+
+  test("fold into B what one alpha cannot say, and no more", () => {
+    const targets = [
+      q({ alpha: 6 }),
+      q({ module: "model.layers.1.self_attn.q_proj", rank: 1, rsLora: true, alpha: 3 }),
+    ];
+    const [first, second] = ggufLora.decode(ggufLora.encode(fileOf(...targets), { base: LLAMA })).targets;
+    expect(first).toEqual(targets[0]);
+    expect(second).toMatchObject({ alpha: 6, rsLora: false });
+    expectClose(
+      second!.loraB,
+      targets[1]!.loraB.map((value) => value / 2),
+      0,
+    );
+  });
+
+  test("that scale by nothing stay nothing, though llama.cpp takes alpha 0 as no scaling", () => {
+    const [target] = ggufLora.decode(ggufLora.encode(fileOf(q({ alpha: 0 })), { base: LLAMA })).targets;
+    expect(target!.loraB.every((value) => value === 0)).toBe(true);
+    expect(target!.alpha).not.toBe(0);
+  });
+
+  test("say what they cannot", () => {
+    const encode = (target: ReturnType<typeof q>, base = LLAMA) => ggufLora.encode(fileOf(target), { base });
+    expectRefusal(() => ggufLora.encode(fileOf(q())), "needs-base");
+    expectRefusal(() => encode(q({ module: "q_proj" })), "bad-name");
+    expectRefusal(() => encode(q({ module: "model.layers.0.constructor" })), "bad-name");
+    expectRefusal(() => encode(q({ kind: "embedding" })), "bad-name");
+    expectRefusal(() => encode(q({ bias: new Float32Array(16) })), "unsupported-variant");
+    expectRefusal(() => encode(q(), { ...LLAMA, architecture: "rwkv7" }), "unsupported-variant");
+    expectRefusal(() => encode(q(), { ...LLAMA, attentionHeads: 3 }), "needs-base");
+    expectRefusal(() => encode(q(), { ...LLAMA, keyValueHeads: 0 }), "bad-config");
+  });
+});
+
+test("a missing alpha is no scaling, as in llama.cpp", () => {
+  const bytes = ggufLora.encode(fileOf(q({ alpha: 7 })), { base: LLAMA });
+  const zero = bytes.slice();
+  const at = Buffer.from(bytes).indexOf("adapter.lora.alpha") + "adapter.lora.alpha".length + 4;
+  new DataView(zero.buffer).setFloat32(at, 0, true);
+  expect(ggufLora.decode(zero).targets[0]).toMatchObject({ alpha: 2, rank: 2 });
+});
+
+test("a base model's facts are read from the beginning of its file, or from its config.json", () => {
+  const bytes = ggufLora.encode(fileOf(q()), { base: LLAMA });
+  expect(baseModelFromGguf(bytes.subarray(0, 600))).toEqual(LLAMA);
+  expectRefusal(() => baseModelFromGguf(bytes.subarray(0, 100)), "truncated");
+  expect(baseModelFromConfig({ architectures: ["GPT2LMHeadModel"], n_head: 3 })).toEqual({
+    architecture: "gpt2",
+    attentionHeads: 3,
+    keyValueHeads: 3,
+  });
+  expectRefusal(() => baseModelFromConfig({ architectures: ["Mystery"] }), "unsupported-variant");
+  expectRefusal(() => baseModelFromConfig(null), "bad-config");
+});
