@@ -10,7 +10,8 @@ if [ -z "${PYTHON:-}" ]; then
   .venv/bin/pip install --quiet --requirement requirements.txt
   PYTHON="$PWD/.venv/bin/python"
 fi
-HF_HUB_OFFLINE=1 "$PYTHON" goldens.py "$@"
+# Sets are written in the order of their hashes.
+PYTHONHASHSEED=0 HF_HUB_OFFLINE=1 "$PYTHON" goldens.py "$@"
 if [ -n "${PARITY_CRATE:-}" ]; then
   node original/build.mjs "$(cd ../../.. && realpath "$PARITY_CRATE")" --goldens
 fi

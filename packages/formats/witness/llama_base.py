@@ -38,12 +38,12 @@ def write_llama(path, weights, config):
 
 
 def add_vocabulary(writer, size):
-    """Some vocabulary; tokens go in by their numbers."""
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list(["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(size - 3))])
-    writer.add_token_scores([0.0] * size)
-    writer.add_token_types([gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL] + [gguf.TokenType.BYTE] * (size - 3))
+    """Some vocabulary, however small; tokens go in by their numbers."""
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([f"t{i}" for i in range(size)])
+    writer.add_token_types([gguf.TokenType.NORMAL] * size)
+    writer.add_token_merges(["t 0"])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    writer.add_unk_token_id(0)
     writer.add_vocab_size(size)

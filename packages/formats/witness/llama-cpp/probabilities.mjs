@@ -11,6 +11,7 @@ for (const { base, adapter, scale, tokens, out } of jobs) {
   const model = models.get(base);
   const context = await model.createContext({
     contextSize: 64,
+    threads: 1,
     flashAttention: false,
     experimentalKvCacheKeyType: "F32",
     experimentalKvCacheValueType: "F32",
