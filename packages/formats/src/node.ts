@@ -1,9 +1,10 @@
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { mkdir, open, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { save } from "microlora/node";
 import { FormatError } from "./base/errors.js";
 import type { DecodeOptions, EncodeOptions } from "./format.js";
 import { detectFormat, FILE_FORMATS, type FormatName } from "./formats.js";
+import { type BaseModel, baseModelFromConfig, baseModelFromGguf } from "./gguf/base-model.js";
 import { CONFIG_FILE, WEIGHTS_FILE } from "./peft/config.js";
 import { decodePeft } from "./peft/decode.js";
 import { encodePeft, type PeftOptions } from "./peft/encode.js";
@@ -40,6 +41,34 @@ export async function readAdapter(path: string, options: ReadOptions = {}): Prom
   if (basename(path) === WEIGHTS_FILE && (await exists(join(dirname(path), CONFIG_FILE))))
     return readFolder(dirname(path));
   return { format, file: FILE_FORMATS[format].decode(bytes, options), byteLength: bytes.length };
+}
+
+/**
+ * The facts of a base model that GGUF adapters depend on, from its config.json, or from the beginning of its GGUF file.
+ * @throws FormatError; the file system's own errors
+ */
+export async function readBaseModel(path: string): Promise<BaseModel> {
+  if (!path.endsWith(".gguf")) return baseModelFromConfig(parseConfig(await readFile(path, "utf8"), path));
+  await using file = await open(path);
+  const { size } = await file.stat();
+  for (let length = 2 ** 16; ; length *= 4) {
+    const start = new Uint8Array(Math.min(length, size));
+    await file.read(start, 0, start.length, 0);
+    try {
+      return baseModelFromGguf(start);
+    } catch (error) {
+      // The vocabulary is part of the metadata, and may be long.
+      if (!(error instanceof FormatError && error.code === "truncated") || length >= size) throw error;
+    }
+  }
+}
+
+function parseConfig(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FormatError("bad-config", path, "is not JSON", "Pass the base model's config.json or GGUF", { cause });
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

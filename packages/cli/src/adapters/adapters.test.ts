@@ -61,6 +61,31 @@ describe("convert", () => {
     expect(Buffer.compare(back, await readFile(join(peft("llama"), weights)))).toBe(0);
   });
 
+  test("to llama.cpp and back, by the base model's config.json", async () => {
+    const [name, gguf] = [join(FIXTURES, "gguf", "fixtures", "LlamaForCausalLM"), join(folder, "llama.gguf")];
+    expect((await refused("convert", name, gguf)).stderr).toMatch(/config.json or GGUF/);
+    await microlora("convert", name, gguf, "--base", join(name, "config.json"));
+    const byModule = (a: { module: string }, b: { module: string }) => (a.module < b.module ? -1 : 1);
+    const ours = (await inspected(gguf)).modules.sort(byModule);
+    expect(ours).toEqual((await inspected(name)).modules.sort(byModule));
+    // The converter's own says nothing of heads: it can be looked at, but used only with its base.
+    const theirs = join(name, "adapter.gguf");
+    expect((await inspected(theirs)).modules.length).toBe(ours.length);
+    expect((await refused("convert", theirs, join(folder, "back"))).stderr).toMatch(/number of heads/);
+    await microlora("convert", theirs, join(folder, "back"), "--base", gguf);
+    expect((await inspected(join(folder, "back"))).modules.sort(byModule)).toEqual(ours);
+  });
+
+  test("to onnxruntime, the scaling in B", async () => {
+    const output = join(folder, "d.onnx_adapter");
+    await microlora("convert", peft("llama"), output);
+    const [was, is] = [await inspected(peft("llama")), await inspected(output)];
+    for (const [i, { scaling, norm }] of is.modules.entries()) {
+      expect(scaling).toBe(1);
+      expect(norm).toBeCloseTo(was.modules[i].norm, 6);
+    }
+  });
+
   test("from the Rust original and back, with other names in between", async () => {
     const state = join(FIXTURES, "bincode", "fixtures", "wide.bin");
     const names = ["q_proj=model.layers.0.self_attn.q_proj", "v_proj=model.layers.0.self_attn.v_proj"];
@@ -112,6 +137,7 @@ test.each([
   [["convert", "a", "b", "--dtype", "I8"], 2, /F32, F16, BF16/],
   [["convert", "a", "b", "--rename", "q"], 2, /OLD=NEW/],
   [["inspect", "x", "--alpha", "four"], 2, /a number/],
+  [["convert", "a", "b.gguf", "--base", MAIN], 1, /not JSON/],
   [["inspect", "/no/such/file"], 1, /ENOENT/],
   [["inspect", peft("refused/dora")], 1, /DoRA/],
   [["inspect", MAIN], 1, /no adapter/],

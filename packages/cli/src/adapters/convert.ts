@@ -11,7 +11,7 @@ import {
   renameModules,
   type Tensor,
 } from "@microlora/formats";
-import { readAdapter, SafetensorsReader, writeAdapter } from "@microlora/formats/node";
+import { readAdapter, readBaseModel, SafetensorsReader, writeAdapter } from "@microlora/formats/node";
 import type { Terminal } from "../terminal.js";
 import { UsageError } from "../usage-error.js";
 import { FORMAT_TITLES, formatNamed, numberOption, parsed } from "./arguments.js";
@@ -28,7 +28,8 @@ What OUT becomes is told by the end of its name, and is a PEFT folder if that ha
   --alpha N          alpha, where IN says none
   --uniform          one rank and one scaling for all modules, since vLLM ignores PEFT's patterns
   --rename OLD=NEW   another name for a module; may be given again
-  --base FILE        the base model in safetensors, against which trained biases become differences
+  --base FILE        the base model: its config.json or GGUF file, by which GGUF names modules and orders rows; its
+                     safetensors, against which trained biases become differences; may be given again
   --drop-replaced    leave out whole tensors of the base that were trained, such as a classifier's`;
 
 const OPTIONS = {
@@ -38,7 +39,7 @@ const OPTIONS = {
   alpha: { type: "string" },
   uniform: { type: "boolean", default: false },
   rename: { type: "string", multiple: true },
-  base: { type: "string" },
+  base: { type: "string", multiple: true },
   "drop-replaced": { type: "boolean", default: false },
   help: { type: "boolean", short: "h", default: false },
 } as const;
@@ -54,13 +55,21 @@ export async function convert(args: readonly string[], terminal: Terminal): Prom
   const format = values.to !== undefined ? formatNamed(values.to) : await formatOf(output);
   const dtype = values.dtype === undefined ? undefined : dtypeNamed(values.dtype);
   const rename = renaming(values.rename ?? []);
+  const weights = values.base?.filter((path) => path.endsWith(".safetensors")) ?? [];
+  const described = values.base?.find((path) => !weights.includes(path));
+  const base = described === undefined ? {} : { base: await readBaseModel(described) };
   const { file } = await readAdapter(input, {
+    ...base,
     ...(values.from !== undefined && { format: formatNamed(values.from) }),
     ...(values.alpha !== undefined && { alpha: numberOption("--alpha", values.alpha) }),
   });
-  const folded = await withoutReplaced(file, values.base, values["drop-replaced"]);
+  const folded = await withoutReplaced(file, weights[0], values["drop-replaced"]);
   const renamed = renameModules(folded, rename);
-  await writeAdapter(renamed, output, format, { uniform: values.uniform, ...(dtype !== undefined && { dtype }) });
+  await writeAdapter(renamed, output, format, {
+    uniform: values.uniform,
+    ...base,
+    ...(dtype !== undefined && { dtype }),
+  });
   terminal.print(`${output}: ${FORMAT_TITLES[format]}, ${summary(renamed)}`);
 }
 

@@ -59,6 +59,7 @@ export async function inspect(args: readonly string[], terminal: Terminal): Prom
   const [path, more] = positionals;
   if (path === undefined || more !== undefined) throw new UsageError(INSPECT_USAGE);
   const adapter = await readAdapter(path, {
+    asStored: true,
     ...(values.format !== undefined && { format: formatNamed(values.format) }),
     ...(values.alpha !== undefined && { alpha: numberOption("--alpha", values.alpha) }),
   });
