@@ -1,0 +1,124 @@
+import type { Attribute, Attributes, DType, Graph, Model, Node, TensorType, ValueInfo } from "../ir.js";
+import { mapGraphs, valueNames } from "../verbs.js";
+
+const NARROW: ReadonlySet<DType> = new Set(["float16", "bfloat16"]);
+
+/** onnx.proto, TensorProto.DataType: float, and the 16-bit types that become it. */
+const FLOAT = 1;
+const NARROW_CODES: ReadonlySet<number> = new Set([10, 16]);
+
+/** Attributes that hold an element type. */
+const TYPE_ATTRIBUTES = ["to", "dtype", "output_dtype", "softmax_precision", "stash_type"];
+
+/**
+ * The model computing in float32 wherever it computed in 16 bits, so that gradients neither underflow nor need kernels that
+ * a CPU lacks. Weights and inputs
+ * stay as they are and are cast where they are taken; outputs are float32.
+ */
+export function widen(model: Model): { readonly model: Model; readonly changed: boolean } {
+  if (!isNarrow(model.graph)) return { model, changed: false };
+  const names = valueNames(model.graph);
+  return { model: { ...model, graph: widenGraph(model.graph, names, new Map()) }, changed: true };
+}
+
+function isNarrow(graph: Graph): boolean {
+  const types = [...graph.inputs.map(({ type }) => type), ...graph.types.values(), ...graph.initializers.values()];
+  if (types.some((type) => type !== undefined && NARROW.has(type.dtype))) return true;
+  return graph.nodes.some(({ attributes }) =>
+    Object.values(attributes).some(
+      (each) =>
+        (each.kind === "tensor" && NARROW.has(each.value.dtype)) || (each.kind === "graph" && isNarrow(each.value)),
+    ),
+  );
+}
+
+/** @param outer the float32 value by 16-bit value of the graphs around */
+function widenGraph(graph: Graph, names: Set<string>, outer: ReadonlyMap<string, string>): Graph {
+  const wide = new Map(outer);
+  const before: Node[] = [];
+  const widenValue = (name: string) => {
+    const result = unused(`${name}_float32`, names);
+    before.push(castNode(name, result, FLOAT));
+    wide.set(name, result);
+  };
+  for (const [name, { dtype }] of graph.initializers) if (NARROW.has(dtype)) widenValue(name);
+  for (const { name, type } of graph.inputs) if (type && NARROW.has(type.dtype) && !wide.has(name)) widenValue(name);
+  const nodes = graph.nodes.flatMap((node) => widenNode(node, names, wide));
+  const narrowOutputs = graph.outputs.filter(({ type }) => type && NARROW.has(type.dtype));
+  return {
+    ...graph,
+    nodes: [...before, ...nodes],
+    outputs: graph.outputs.map((output) => (narrowOutputs.includes(output) ? asFloat(output, wide) : output)),
+    types: new Map([...graph.types].map(([name, type]) => [name, wide.has(name) ? type : widenType(type)])),
+  };
+}
+
+/** Outputs are handed out in float32: nothing is gained by rounding them. */
+function asFloat({ name, type }: ValueInfo, wide: ReadonlyMap<string, string>): ValueInfo {
+  return { name: wide.get(name) ?? name, type: type && { ...type, dtype: "float32" } };
+}
+
+function widenType(type: TensorType): TensorType {
+  return NARROW.has(type.dtype) ? { ...type, dtype: "float32" } : type;
+}
+
+function widenNode(node: Node, names: Set<string>, wide: Map<string, string>): readonly Node[] {
+  const constant = node.op === "Constant" && node.domain === "" ? node.attributes.value : undefined;
+  if (constant?.kind === "tensor" && NARROW.has(constant.value.dtype)) {
+    const name = node.outputs[0]!;
+    const result = unused(`${name}_float32`, names);
+    wide.set(name, result);
+    return [node, castNode(name, result, FLOAT)];
+  }
+  const attributes = mapGraphs(widenAttributes(node), (graph) => widenGraph(graph, names, wide));
+  const inputs = node.inputs.map((input) => wide.get(input) ?? input);
+  return [{ ...node, inputs, attributes }];
+}
+
+function widenAttributes(node: Node): Attributes {
+  const entries = Object.entries(node.attributes).map(([name, each]): [string, Attribute] => {
+    if (each.kind === "int" && TYPE_ATTRIBUTES.includes(name) && NARROW_CODES.has(each.value)) {
+      return [name, { kind: "int", value: FLOAT }];
+    }
+    if (node.op === "ConstantOfShape" && each.kind === "tensor" && NARROW.has(each.value.dtype)) {
+      return [name, widenTensor(each)];
+    }
+    return [name, each];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** The one element of a ConstantOfShape as float32. */
+function widenTensor(attribute: Extract<Attribute, { kind: "tensor" }>): Attribute {
+  const { dtype, dims, data } = attribute.value;
+  if (data.kind !== "bytes") return attribute;
+  const bits = new DataView(data.bytes.buffer, data.bytes.byteOffset).getUint16(0, true);
+  const value = dtype === "bfloat16" ? fromBfloat16(bits) : fromFloat16(bits);
+  const bytes = new Uint8Array(Float32Array.of(value).buffer);
+  return { kind: "tensor", value: { dtype: "float32", dims, data: { kind: "bytes", bytes } } };
+}
+
+function fromBfloat16(bits: number): number {
+  return new Float32Array(Uint32Array.of(bits << 16).buffer)[0]!;
+}
+
+/** IEEE 754 binary16. */
+function fromFloat16(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
+}
+
+function castNode(input: string, output: string, to: number): Node {
+  const attributes: Attributes = { to: { kind: "int", value: to } };
+  return { name: output, op: "Cast", domain: "", inputs: [input], outputs: [output], attributes };
+}
+
+function unused(hint: string, names: Set<string>): string {
+  let name = hint;
+  for (let count = 2; names.has(name); count++) name = `${hint}_${count}`;
+  names.add(name);
+  return name;
+}
