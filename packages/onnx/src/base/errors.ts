@@ -3,13 +3,17 @@ export type OnnxErrorCode =
   | "disposed"
   | "external-data"
   | "invalid-graph"
+  | "not-finite"
   | "not-onnx"
+  | "out-of-memory"
   | "out-of-range"
   | "shape-mismatch"
   | "truncated"
+  | "unknown-module"
   | "unknown-value"
   | "unsupported-operator"
-  | "unsupported-type";
+  | "unsupported-type"
+  | "wrong-base";
 
 /** The one error this package throws: a literal `code`, `where` it happened, and a message that says what to do. */
 export class OnnxError extends Error {

@@ -1,0 +1,57 @@
+import { OnnxError } from "./errors.js";
+
+/** A tensor in the caller's memory; onnxruntime's own tensors are such. */
+export interface HostTensor {
+  /** Element type as onnxruntime names it. */
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly data: unknown;
+}
+
+/** Row-major lists, or a tensor. */
+export type Nested = readonly number[] | readonly (readonly number[])[] | HostTensor;
+
+/** float32 values. */
+export function floats(data: Float32Array | readonly number[], dims: readonly number[]): HostTensor {
+  return { type: "float32", dims, data: data instanceof Float32Array ? data : Float32Array.from(data) };
+}
+
+/** int64 values. */
+export function ints(data: readonly number[], dims: readonly number[]): HostTensor {
+  return { type: "int64", dims, data: BigInt64Array.from(data, BigInt) };
+}
+
+/** Number of elements that dimensions give. */
+export function sizeOf(dims: readonly number[]): number {
+  return dims.reduce((size, dim) => size * dim, 1);
+}
+
+/** Lists or a tensor as plain numbers and their dimensions. @throws OnnxError `shape-mismatch`, `not-finite` */
+export function numbersOf(
+  value: Nested,
+  where: string,
+): { readonly values: readonly number[]; readonly dims: readonly number[] } {
+  const { values, dims } = Array.isArray(value) ? ofLists(value, where) : ofTensor(value as HostTensor, where);
+  const odd = values.findIndex((number) => !Number.isFinite(number));
+  if (odd >= 0) throw new OnnxError("not-finite", `${where}[${odd}]`, `is ${values[odd]}`, "Pass finite numbers");
+  return { values, dims };
+}
+
+function ofLists(value: readonly unknown[], where: string): { values: readonly number[]; dims: readonly number[] } {
+  if (!Array.isArray(value[0])) return { values: value as readonly number[], dims: [value.length] };
+  const rows = value as readonly (readonly number[])[];
+  const width = rows[0]!.length;
+  if (rows.some((row) => !Array.isArray(row) || row.length !== width)) {
+    throw new OnnxError("shape-mismatch", where, "has rows of different lengths", "Pad them to one length");
+  }
+  return { values: rows.flat(), dims: [rows.length, width] };
+}
+
+function ofTensor(value: HostTensor, where: string): { values: readonly number[]; dims: readonly number[] } {
+  const data: unknown = value?.data;
+  const dims = value?.dims;
+  if (!Array.isArray(dims) || !ArrayBuffer.isView(data) || !("length" in data) || data.length !== sizeOf(dims)) {
+    throw new OnnxError("shape-mismatch", where, "is neither lists of numbers nor a tensor", "Pass one of these");
+  }
+  return { values: Array.from(data as unknown as ArrayLike<number | bigint>, Number), dims };
+}

@@ -1,0 +1,196 @@
+import { GraphBuilder } from "../graph/builder.js";
+import type { Dim, Graph, Model, Node, TensorType, ValueInfo } from "../graph/ir.js";
+import type { Module } from "./modules.js";
+import type { Site } from "./sites.js";
+
+/** The pair of inputs through which a weight gets its adapters. */
+export interface Port {
+  /** Input A [rows, inFeatures, rank]; rows is 1 for one adapter that serves all rows of a batch, else their number. */
+  readonly loraA: string;
+  /** Input B [rows, rank, outFeatures], with the scaling in it. */
+  readonly loraB: string;
+  readonly inFeatures: number;
+  /** Of the whole weight, where the modules are slices of it. */
+  readonly outFeatures: number;
+  /** The modules that share the weight: one, or slices (Q and V of a packed projection). */
+  readonly modules: readonly Module[];
+  /** Whether the rows of a batch are apart here, so that each can have an adapter of its own. */
+  readonly perRow: boolean;
+}
+
+/** A model with adapters on some of its modules. With A or B zero it computes what the model computes. */
+export interface Graft {
+  readonly model: Model;
+  readonly ports: readonly Port[];
+}
+
+export interface GraftOptions {
+  /** Rows of A and B: 1, or a symbol for a number known only when the graph runs. */
+  readonly rows: Dim;
+  /** What inference knows of a value. */
+  typeOf(value: string): TensorType | undefined;
+}
+
+/** Adds y <- y + (x A) B at every site of the modules, with A and B as inputs of the graph (Hu et al. 2021, eq. 3). */
+export function graft(model: Model, modules: readonly Module[], options: GraftOptions): Graft {
+  const { graph } = model;
+  const names = namesOf(graph);
+  const builder = new GraphBuilder("lora.", (name) => names.has(name));
+  const writer = new Writer(builder, options, batchOf(graph));
+  const inputs: ValueInfo[] = [];
+  const ports = groupByWeight(modules).map((members, i) => {
+    const { inFeatures, sites } = members[0]!;
+    const outFeatures = members[0]!.slice?.whole ?? members[0]!.outFeatures;
+    const label = members.length === 1 ? members[0]!.name : (members[0]!.slice?.of ?? members[0]!.name);
+    const port = { loraA: `${label}.lora_A`, loraB: `${label}.lora_B`, inFeatures, outFeatures, modules: members };
+    inputs.push(input(port.loraA, [options.rows, inFeatures, `rank.${i}`]));
+    inputs.push(input(port.loraB, [options.rows, `rank.${i}`, outFeatures]));
+    for (const site of sites) writer.write(site, port.loraA, port.loraB, outFeatures);
+    return { ...port, perRow: sites.every((site) => writer.isPerRow(site)) };
+  });
+  return { model: { ...model, graph: { ...writer.into(graph), inputs: [...graph.inputs, ...inputs] } }, ports };
+}
+
+function input(name: string, shape: readonly Dim[]): ValueInfo {
+  return { name, type: { dtype: "float32", shape } };
+}
+
+function namesOf(graph: Graph): ReadonlySet<string> {
+  return new Set([
+    ...graph.inputs.map(({ name }) => name),
+    ...graph.initializers.keys(),
+    ...graph.nodes.flatMap(({ outputs }) => outputs),
+  ]);
+}
+
+/** Slices of one weight go through one port. */
+function groupByWeight(modules: readonly Module[]): readonly (readonly Module[])[] {
+  const groups = new Map<string, Module[]>();
+  for (const module of modules) {
+    const key = module.slice?.of ?? module.name;
+    groups.set(key, [...(groups.get(key) ?? []), module]);
+  }
+  return [...groups.values()];
+}
+
+/** The symbol of the batch: the first dimension of the first input that has one. */
+export function batchOf(graph: Graph): Dim | undefined {
+  return graph.inputs.map(({ type }) => type?.shape?.[0]).find((dim) => dim !== undefined);
+}
+
+/** Writes the nodes of adapters and remembers where they go. */
+class Writer {
+  readonly #builder: GraphBuilder;
+  readonly #options: GraftOptions;
+  readonly #batch: Dim | undefined;
+  readonly #added = new Map<Node, { readonly site: Site; readonly base: string; readonly nodes: readonly Node[] }>();
+
+  constructor(builder: GraphBuilder, options: GraftOptions, batch: Dim | undefined) {
+    this.#builder = builder;
+    this.#options = options;
+    this.#batch = batch;
+  }
+
+  /** Whether the rows of x are those of the batch, or come in groups of one row of the batch. */
+  isPerRow({ input }: Site): boolean {
+    const first = this.#options.typeOf(input)?.shape?.[0];
+    if (first === undefined || this.#batch === undefined) return true;
+    if (typeof this.#batch === "number") return first === this.#batch;
+    return typeof first === "string" && first.split(/\W+/).includes(this.#batch);
+  }
+
+  write(site: Site, loraA: string, loraB: string, outFeatures: number): void {
+    const builder = this.#builder;
+    const start = builder.nodes.length;
+    const base = builder.fresh("base");
+    const delta = site.kind === "linear" ? this.#linear(site, loraA, loraB) : this.#embedding(site, loraA, loraB);
+    const { shape, dtype } = this.#options.typeOf(site.output) ?? {};
+    const ready = delta.shaped ? delta.value : this.#shapeAs(delta.value, base, shape?.length, outFeatures);
+    const cast = dtype === undefined || dtype === "float32" ? ready : this.#cast(ready, dtype);
+    builder.add({
+      name: builder.fresh("Add"),
+      op: "Add",
+      domain: "",
+      inputs: [base, cast],
+      outputs: [site.output],
+      attributes: {},
+    });
+    this.#added.set(site.last, { site, base, nodes: builder.nodes.slice(start) });
+  }
+
+  /** (x A) B, where x is a batch of rows already, or is cut into the rows of A. */
+  #linear(site: Site, loraA: string, loraB: string): { value: string; shaped: boolean } {
+    const { shape, dtype } = this.#options.typeOf(site.input) ?? {};
+    const builder = this.#builder;
+    const x = dtype === undefined || dtype === "float32" ? site.input : this.#cast(site.input, "float32");
+    const shaped = shape?.length === 3 && (shape[0] === this.#batch || this.#options.rows === 1);
+    const rows = shaped ? x : builder.op("Reshape", [x, this.#rowsThen(loraA, -1, site.inFeatures)]);
+    return { value: builder.op("MatMul", [builder.op("MatMul", [rows, loraA]), loraB]), shaped };
+  }
+
+  /** A[row, id] B, gathered from the tables of all rows laid under one another. */
+  #embedding(site: Site, loraA: string, loraB: string): { value: string; shaped: boolean } {
+    const builder = this.#builder;
+    const flat = builder.op("Reshape", [builder.op("Cast", [site.input], { to: INT64 }), this.#rowsThen(loraA, -1)]);
+    const positive = builder.op("Where", [
+      builder.op("Less", [flat, builder.constant("int64", [0], [])]),
+      builder.op("Add", [flat, builder.constant("int64", [site.inFeatures], [])]),
+      flat,
+    ]);
+    const ids = this.#options.rows === 1 ? positive : builder.op("Add", [positive, this.#offsets(site, loraA)]);
+    const table = builder.op("Flatten", [loraA], { axis: 2 });
+    return { value: builder.op("MatMul", [builder.op("Gather", [table, ids]), loraB]), shaped: false };
+  }
+
+  /** [rows, 1]: where the table of each row starts. */
+  #offsets({ inFeatures }: Site, loraA: string): string {
+    const builder = this.#builder;
+    const rows = builder.op("Squeeze", [this.#rowCount(loraA)]);
+    const zero = builder.constant("int64", [0], []);
+    const range = builder.op("Range", [zero, rows, builder.constant("int64", [1], [])]);
+    const starts = builder.op("Mul", [range, builder.constant("int64", [inFeatures], [])]);
+    return builder.op("Unsqueeze", [starts, builder.ints(1)]);
+  }
+
+  /** The shape [rows of A, ...rest]. */
+  #rowsThen(loraA: string, ...rest: number[]): string {
+    const builder = this.#builder;
+    if (typeof this.#options.rows === "number") return builder.ints(this.#options.rows, ...rest);
+    return builder.op("Concat", [this.#rowCount(loraA), builder.ints(...rest)], { axis: 0 });
+  }
+
+  #rowCount(loraA: string): string {
+    const shape = this.#builder.op("Shape", [loraA]);
+    return this.#builder.op("Slice", [shape, this.#builder.ints(0), this.#builder.ints(1)]);
+  }
+
+  #shapeAs(value: string, like: string, rank: number | undefined, outFeatures: number): string {
+    const shape = rank === 2 ? this.#builder.ints(-1, outFeatures) : this.#builder.op("Shape", [like]);
+    return this.#builder.op("Reshape", [value, shape]);
+  }
+
+  #cast(value: string, dtype: string): string {
+    return this.#builder.op("Cast", [value], { to: CODES[dtype]! });
+  }
+
+  /** The graph with the written nodes behind the ones that they change. */
+  into(graph: Graph): Graph {
+    const nodes = graph.nodes.flatMap((node) => {
+      const added = this.#added.get(node);
+      if (added === undefined) return [node];
+      const outputs = node.outputs.map((output) => (output === added.site.output ? added.base : output));
+      return [{ ...node, outputs }, ...added.nodes];
+    });
+    const types = new Map(graph.types);
+    for (const { site, base } of this.#added.values()) {
+      const type = this.#options.typeOf(site.output);
+      if (type !== undefined) types.set(base, type);
+    }
+    return { ...graph, nodes, types, initializers: new Map([...graph.initializers, ...this.#builder.initializers]) };
+  }
+}
+
+const INT64 = 7;
+
+/** Element types that activations come in, as TensorProto.DataType numbers them. */
+const CODES: Readonly<Record<string, number>> = { float32: 1, float16: 10, float64: 11, bfloat16: 16 };

@@ -1,0 +1,29 @@
+import type { DType } from "../graph/ir.js";
+import type { Links } from "./links.js";
+
+/** A constant matrix as a node sees it, and where it comes from. */
+export interface Weight {
+  /** As seen by the node, after every transposition on the way. */
+  readonly dims: readonly number[];
+  /** The initializer, or the output of the `Constant` node, that holds the elements. */
+  readonly source: string;
+  /** How the elements are stored. */
+  readonly dtype: DType;
+}
+
+/** Operators that hand a weight on as it is, or in another precision. */
+const TRANSPARENT: ReadonlySet<string> = new Set(["Identity", "Cast", "DequantizeLinear", "QuantizeLinear"]);
+
+/** The weight behind a value: a constant, itself or transposed, cast or dequantised; undefined if it is anything else. */
+export function weightOf(links: Links, value: string): Weight | undefined {
+  const tensor = links.constant(value);
+  if (tensor !== undefined) return { dims: tensor.dims, source: value, dtype: tensor.dtype };
+  const node = links.producer(value);
+  if (node === undefined) return undefined;
+  if (TRANSPARENT.has(node.op)) return weightOf(links, node.inputs[0]!);
+  if (node.op !== "Transpose") return undefined;
+  const weight = weightOf(links, node.inputs[0]!);
+  const perm = node.attributes.perm;
+  const order = perm?.kind === "ints" ? perm.value : weight?.dims.map((_, axis) => -1 - axis);
+  return weight && { ...weight, dims: order!.map((axis) => weight.dims.at(axis)!) };
+}

@@ -1,0 +1,36 @@
+import type { HostTensor } from "../base/host-tensor.js";
+import type { GraphBuilder } from "../graph/builder.js";
+import type { DType, Shape, TensorType } from "../graph/ir.js";
+
+/** What a loss writes its nodes with. */
+export interface LossGraph {
+  readonly builder: GraphBuilder;
+  /** Adds an input, which `feeds` gives; its name is made unique to the loss. */
+  input(name: string, dtype: DType, shape: Shape): string;
+  /** An output of the model in float32. @throws OnnxError `unknown-value` */
+  output(name: string): string;
+}
+
+/** What a loss sees of the request that it is computed for. */
+export interface LossRequest {
+  readonly feeds: Readonly<Record<string, HostTensor>>;
+  /** Rows of the batch. */
+  readonly rows: number;
+  /** What is known of an output of the model. */
+  typeOf(output: string): TensorType | undefined;
+  /** The outputs of the base model for the same feeds: the zero adapter's. */
+  base(): Promise<Readonly<Record<string, HostTensor>>>;
+}
+
+/** A scalar function of a model's outputs: a value, whose graph is the same for the same `key`. */
+export interface Loss {
+  readonly key: string;
+  /** Names of the model's outputs that it reads. */
+  readonly outputs: readonly string[];
+  /** Rows that belong together, if the loss is a sum over such groups and so can be computed group by group. */
+  readonly group: number | undefined;
+  /** Writes the loss. @returns the name of a float32 scalar */
+  build(graph: LossGraph): string;
+  /** Values of the inputs that `build` added, all with the rows of the batch first. @throws OnnxError */
+  feeds(request: LossRequest): Promise<Readonly<Record<string, HostTensor>>>;
+}

@@ -1,0 +1,136 @@
+import type { MicroLora } from "microlora";
+import { OnnxError } from "../base/errors.js";
+import type { HostTensor } from "../base/host-tensor.js";
+import type { Adapters } from "./adapters.js";
+import { completeFeeds } from "./complete.js";
+import type { Feeds } from "./feeds.js";
+import type { GradientRequest, LearnResult, LoraModel } from "./lora-model.js";
+import type { Ort, OrtSession } from "./ort.js";
+
+/** The part of a transformers.js model that this package uses: `sessions` is a public record of onnxruntime's sessions. */
+export interface TransformersModel {
+  sessions: Record<string, unknown>;
+}
+
+/** A transformers.js pipeline, such as `feature-extraction` or `text-generation`. */
+export interface TransformersPipeline {
+  readonly model: TransformersModel;
+  readonly tokenizer?: Tokenizer;
+}
+
+/** What turns texts into tensors: a transformers.js tokenizer. */
+type Tokenizer = (texts: string | string[], options: Readonly<Record<string, unknown>>) => unknown;
+
+export interface AttachOptions {
+  /** Who serves the rows of each call; the base model by default. */
+  readonly adapters?: Adapters;
+  /** Which of the model's sessions is replaced; `model` by default, else `decoder_model_merged`. */
+  readonly session?: string;
+}
+
+/** A pipeline or model of transformers.js that runs with adapters. */
+export class Attachment implements Disposable {
+  /** Who serves the rows of the next call: one adapter, one for each row, or null for the base model. */
+  adapters: Adapters;
+  readonly #host: TransformersModel;
+  readonly #tokenizer: Tokenizer | undefined;
+  readonly #model: LoraModel;
+  readonly #name: string;
+  readonly #original: unknown;
+
+  /** @internal */
+  constructor(target: TransformersPipeline | TransformersModel, model: LoraModel, options: AttachOptions) {
+    this.#host = "model" in target ? target.model : target;
+    this.#tokenizer = "tokenizer" in target ? target.tokenizer : undefined;
+    this.#model = model;
+    this.adapters = options.adapters ?? null;
+    this.#name = options.session ?? ("model" in this.#host.sessions ? "model" : "decoder_model_merged");
+    this.#original = this.#host.sessions[this.#name];
+    if (this.#original === undefined) {
+      const known = Object.keys(this.#host.sessions).join(", ");
+      throw new OnnxError("unknown-value", "session", `the model has no ${this.#name}`, `Name one of ${known}`);
+    }
+    this.#host.sessions[this.#name] = standIn(this.#original as OrtSession, this.#model, (feeds) =>
+      this.#model.run(feeds, { adapters: this.adapters }),
+    );
+  }
+
+  /** Texts as feeds of the model, padded to one length. */
+  async encode(texts: readonly string[], options: Readonly<Record<string, unknown>> = {}): Promise<Feeds> {
+    if (this.#tokenizer === undefined) {
+      throw new OnnxError(
+        "unknown-value",
+        "tokenizer",
+        "there is none",
+        "Attach a pipeline, or tokenize the texts yourself",
+      );
+    }
+    const encoded = await this.#tokenizer([...texts], { padding: true, truncation: true, ...options });
+    return completeFeeds(this.#model.inputs, encoded as Record<string, HostTensor>);
+  }
+
+  /** One step of learning of the adapter that serves now, or of `adapter`; the pipeline's next call uses what was learned. */
+  learn(request: GradientRequest, { adapter }: { readonly adapter?: MicroLora } = {}): Promise<LearnResult> {
+    if (adapter !== undefined) return this.#model.learn(request, { adapter });
+    const { adapters } = this;
+    if (Array.isArray(adapters)) return this.#model.learn(request, { adapters });
+    if (adapters !== null) return this.#model.learn(request, { adapter: adapters as MicroLora });
+    throw new OnnxError(
+      "shape-mismatch",
+      "adapter",
+      "is missing",
+      "Set `adapters`, or pass the adapter that is to learn",
+    );
+  }
+
+  /** Gives the pipeline its own session back. */
+  [Symbol.dispose](): void {
+    this.#host.sessions[this.#name] = this.#original;
+  }
+}
+
+/**
+ * Makes a transformers.js pipeline or model run with adapters.
+ * @param model opened from the same file as the pipeline's model
+ * @throws OnnxError `unknown-value` if the model has no such session
+ */
+export function attach(
+  target: TransformersPipeline | TransformersModel,
+  model: LoraModel,
+  options: AttachOptions = {},
+): Attachment {
+  return new Attachment(target, model, options);
+}
+
+/** An object that transformers.js takes for a session: it reads names and metadata, and runs. */
+function standIn(original: OrtSession, { ort }: LoraModel, run: (feeds: Feeds) => Promise<Feeds>): OrtSession {
+  const { inputNames, outputNames, inputMetadata, outputMetadata, config } = original as OrtSession &
+    Record<string, unknown>;
+  let Tensor: TensorClass | undefined = isOf(ort, original) ? (ort.Tensor as TensorClass) : undefined;
+  return {
+    inputNames,
+    outputNames,
+    ...{ inputMetadata, outputMetadata, config },
+    async run(feeds) {
+      Tensor ??= Object.values(await original.run(feeds))[0]?.constructor as TensorClass;
+      return tensorsOf(Tensor, await run(feeds));
+    },
+    release: () => original.release(),
+  };
+}
+
+type TensorClass = new (type: string, data: unknown, dims: readonly number[]) => object & HostTensor;
+
+/** Whether a session is of this copy of onnxruntime: transformers.js knows only tensors of its own copy. */
+function isOf({ InferenceSession }: Ort, session: OrtSession): boolean {
+  return typeof InferenceSession === "function" && session instanceof (InferenceSession as new () => object);
+}
+
+function tensorsOf(Tensor: TensorClass, outputs: Feeds): Feeds {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, tensor]) => [
+      name,
+      (tensor as object) instanceof Tensor ? tensor : new Tensor(tensor.type, tensor.data, tensor.dims),
+    ]),
+  );
+}

@@ -1,0 +1,116 @@
+import { OnnxError } from "../base/errors.js";
+import { type HostTensor, sizeOf } from "../base/host-tensor.js";
+import type { Dim, Graph } from "../graph/ir.js";
+
+export type Feeds = Readonly<Record<string, HostTensor>>;
+
+/** What the feeds of a run say of its sizes. */
+export interface Sizes {
+  /** Rows of the batch. */
+  readonly rows: number;
+  /** Sizes of the model's symbols. */
+  readonly symbols: ReadonlyMap<string, number>;
+}
+
+/**
+ * Checks feeds against the inputs of a graph: their names, element types, ranks, sizes, and that symbols agree.
+ * @throws OnnxError `unknown-value`, `unsupported-type`, `shape-mismatch`
+ */
+export function checkFeeds(graph: Graph, feeds: Feeds, batch: Dim | undefined): Sizes {
+  const symbols = new Map<string, number>();
+  const inputs = new Map(graph.inputs.map((input) => [input.name, input]));
+  for (const name of Object.keys(feeds)) {
+    if (!inputs.has(name))
+      refuse("unknown-value", name, "is no input of this model", `Pass ${[...inputs.keys()].join(", ")}`);
+  }
+  for (const { name, type } of graph.inputs) {
+    const feed = Object.hasOwn(feeds, name)
+      ? feeds[name]!
+      : refuse("unknown-value", name, "is missing", "Pass it in the feeds");
+    if (!Array.isArray(feed?.dims)) refuse("unsupported-type", name, "is no tensor", "Pass { type, dims, data }");
+    if (type === undefined) continue;
+    if (feed.type !== type.dtype) refuse("unsupported-type", name, `is ${feed.type}`, `Pass ${type.dtype}`);
+    checkData(feed, name);
+    const { shape } = type;
+    if (shape === undefined) continue;
+    if (shape.length !== feed.dims.length) refuse("shape-mismatch", name, `is [${feed.dims}]`, `Pass [${shape}]`);
+    for (const [axis, dim] of shape.entries()) checkDim(dim, feed.dims[axis]!, name, shape, symbols);
+  }
+  return { rows: rowsOfBatch(batch, symbols, feeds), symbols };
+}
+
+function checkData({ data, dims, type }: HostTensor, name: string): void {
+  if (type === "string" || !ArrayBuffer.isView(data) || !("length" in data)) return;
+  if (data.length === sizeOf(dims)) return;
+  refuse(
+    "shape-mismatch",
+    name,
+    `has ${data.length} elements, [${dims}] needs ${sizeOf(dims)}`,
+    "Pass as many as its dims say",
+  );
+}
+
+function checkDim(dim: Dim, size: number, name: string, shape: readonly Dim[], symbols: Map<string, number>): void {
+  if (typeof dim === "number") {
+    if (dim !== size) refuse("shape-mismatch", name, `has ${size} where the model has ${dim}`, `Pass [${shape}]`);
+    return;
+  }
+  const known = symbols.get(dim);
+  if (known === undefined) symbols.set(dim, size);
+  else if (known !== size && /^\w+$/.test(dim)) {
+    refuse("shape-mismatch", name, `has ${size} for ${dim}, which is ${known} in other feeds`, `Pass [${shape}]`);
+  }
+}
+
+function rowsOfBatch(batch: Dim | undefined, symbols: ReadonlyMap<string, number>, feeds: Feeds): number {
+  if (typeof batch === "number") return batch;
+  const known = batch === undefined ? undefined : symbols.get(batch);
+  return known ?? Object.values(feeds)[0]?.dims[0] ?? 1;
+}
+
+/** The feeds of some rows: whatever has the batch among its dimensions is cut there. */
+export function sliceFeeds(
+  graph: Graph,
+  feeds: Feeds,
+  batch: Dim | undefined,
+  from: number,
+  to: number,
+): Record<string, HostTensor> {
+  return Object.fromEntries(
+    graph.inputs.map(({ name, type }) => {
+      const axis = type?.shape?.indexOf(batch ?? "") ?? -1;
+      return [name, axis < 0 ? feeds[name]! : sliceAxis(feeds[name]!, axis, from, to)];
+    }),
+  );
+}
+
+interface Elements {
+  readonly length: number;
+  slice(start: number, end: number): Elements & ArrayLike<number>;
+  set(values: ArrayLike<number>, at: number): void;
+}
+
+/** Elements `from` to `to` of one axis. */
+export function sliceAxis(tensor: HostTensor, axis: number, from: number, to: number): HostTensor {
+  const { type, dims } = tensor;
+  const data = tensor.data as Elements;
+  const outer = sizeOf(dims.slice(0, axis));
+  const inner = sizeOf(dims.slice(axis + 1));
+  const size = dims[axis]!;
+  const count = (to - from) * inner;
+  const sliced = data.slice(0, outer * count);
+  for (let o = 0; o < outer; o++) {
+    const start = (o * size + from) * inner;
+    sliced.set(data.slice(start, start + count), o * count);
+  }
+  return { type, dims: dims.map((dim, i) => (i === axis ? to - from : dim)), data: sliced };
+}
+
+function refuse(
+  code: "unknown-value" | "unsupported-type" | "shape-mismatch",
+  name: string,
+  problem: string,
+  remedy: string,
+): never {
+  throw new OnnxError(code, name, problem, remedy);
+}

@@ -1,0 +1,81 @@
+import { OnnxError } from "../base/errors.js";
+import type { Model, Tensor } from "../graph/ir.js";
+import { checkExternalData } from "../graph/serde/external.js";
+import { readModel } from "../graph/serde/read.js";
+import { memorySource } from "../graph/serde/source.js";
+import { mapTensors } from "../graph/tensors.js";
+import type { OrtSessionOptions } from "./ort.js";
+
+/** A model and the files that its weights are in. */
+export interface ModelFiles {
+  readonly model: Model;
+  /** What the model's own file is called where a derived graph refers to its bytes. */
+  readonly self: string;
+  /** Session options with which onnxruntime finds the weights. */
+  readonly options: OrtSessionOptions;
+  /** Up to `length` bytes of a tensor's elements from `offset`. */
+  read(tensor: Tensor, offset: number, length: number): Uint8Array;
+}
+
+/** Bytes of a model and of its data files, by the names that the model calls them. */
+export interface ModelBytes {
+  readonly model: Uint8Array;
+  readonly externalData?: Readonly<Record<string, Uint8Array>>;
+}
+
+const SELF = "model.onnx";
+
+/** A model in memory. @throws OnnxError */
+export function filesInMemory({ model: bytes, externalData = {} }: ModelBytes): ModelFiles {
+  const open = (location: string) => {
+    const found = location === "" ? bytes : Object.hasOwn(externalData, location) ? externalData[location] : undefined;
+    return found && memorySource(found);
+  };
+  const model = checkExternalData(readModel(bytes), open);
+  const self = Object.hasOwn(externalData, SELF) ? "microlora-base.onnx" : SELF;
+  return {
+    model,
+    self,
+    options: {
+      externalData: [
+        { path: self, data: bytes },
+        ...Object.entries(externalData).map(([path, data]) => ({ path, data })),
+      ],
+    },
+    read({ data }, offset, length) {
+      if (data.kind === "strings") return new Uint8Array();
+      const all = data.kind === "bytes" ? data.bytes : open(data.location)!.read(data.offset, data.length);
+      return all.subarray(offset, offset + length);
+    },
+  };
+}
+
+/** A model and its data files from where a browser finds them. @throws OnnxError, and what `fetch` throws */
+export async function filesFromUrl(url: URL): Promise<ModelFiles> {
+  const model = await fetchBytes(url);
+  const externalData: Record<string, Uint8Array> = {};
+  for (const location of externalLocations(readModel(model)))
+    externalData[location] = await fetchBytes(new URL(location, url));
+  return filesInMemory({ model, externalData });
+}
+
+/** The data files that a model names. */
+export function externalLocations(model: Model): ReadonlySet<string> {
+  const locations = new Set<string>();
+  mapTensors(model, (tensor) => {
+    if (tensor.data.kind === "external" && tensor.data.location !== "") locations.add(tensor.data.location);
+    return tensor;
+  });
+  return locations;
+}
+
+async function fetchBytes(url: URL): Promise<Uint8Array> {
+  const response = await fetch(url);
+  if (response.ok) return new Uint8Array(await response.arrayBuffer());
+  throw new OnnxError(
+    "external-data",
+    url.pathname,
+    `the server says ${response.status}`,
+    "Check the address and the files beside it",
+  );
+}

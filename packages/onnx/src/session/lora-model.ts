@@ -1,0 +1,208 @@
+import { MicroLora, type MicroLoraConfig } from "microlora";
+import { OnnxError } from "../base/errors.js";
+import type { HostTensor } from "../base/host-tensor.js";
+import { batchOf } from "../graft/graft.js";
+import { findModules, type Module, type Modules, selectModules, type Targets } from "../graft/modules.js";
+import type { Dim, ValueInfo } from "../graph/ir.js";
+import type { Loss } from "../loss/loss.js";
+import { type AdapterGradients, type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
+import { completeFeeds } from "./complete.js";
+import { type Derived, deriveInference, type TypeOf } from "./derive.js";
+import { checkFeeds, type Feeds } from "./feeds.js";
+import type { ModelFiles } from "./files.js";
+import { fingerprintOf } from "./fingerprint.js";
+import { learnFrom } from "./learn.js";
+import type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./ort.js";
+import { createSession, encodeDerived, toOrt } from "./tensors.js";
+import { Trainer } from "./trainer.js";
+
+export interface OpenOptions {
+  /** `onnxruntime-node` or `onnxruntime-web`. */
+  readonly ort: Ort;
+  /** Modules that get adapters; see `selectModules`. */
+  readonly targets: Targets;
+  /** For every session, over what this package needs: execution providers, threads, graph optimisation. */
+  readonly sessionOptions?: OrtSessionOptions;
+  /** Bytes that the activations of one run may take, before batches are cut or refused; unlimited by default. */
+  readonly memoryLimit?: number;
+}
+
+export interface RunOptions {
+  /** One adapter for every row, or one for each; the base model by default. */
+  readonly adapters?: Adapters;
+  /** Names of the outputs wanted; all by default. */
+  readonly outputs?: readonly string[];
+}
+
+export interface GradientRequest {
+  readonly feeds: Feeds;
+  readonly loss: Loss;
+  /** Rows that are computed at a time, where the loss allows it; as many as the memory limit by default. */
+  readonly microBatch?: number;
+}
+
+export interface Gradients {
+  readonly loss: number;
+  /** By adapter and module. */
+  readonly gradients: ReadonlyMap<MicroLora, AdapterGradients>;
+}
+
+export interface LearnOptions {
+  readonly adapter?: MicroLora;
+  /** One for each row. */
+  readonly adapters?: readonly (MicroLora | null)[];
+}
+
+/** What an adapter is made of, beside the widths of the model's modules. */
+export type AdapterOptions = Omit<
+  MicroLoraConfig,
+  "hiddenSize" | "inFeatures" | "outFeatures" | "dimensions" | "targetModules" | "baseModel" | "bias"
+>;
+
+/** A model with adapters on some of its modules: made by `openModel`. */
+export class LoraModel implements AsyncDisposable {
+  /** Every module of the model, and what could not be one. */
+  readonly found: Modules;
+  /** The modules that the targets chose. */
+  readonly modules: readonly Module[];
+  /** What tells this base model from others; adapters carry it. */
+  readonly fingerprint: string;
+  readonly #files: ModelFiles;
+  readonly #options: OpenOptions;
+  readonly #batch: Dim | undefined;
+  readonly #inference: Derived;
+  readonly #session: OrtSession;
+  readonly #trainer: Trainer;
+  #disposed = false;
+
+  private constructor(files: ModelFiles, options: OpenOptions, fingerprint: string, parts: Parts, session: OrtSession) {
+    this.#files = files;
+    this.#options = options;
+    this.fingerprint = fingerprint;
+    this.found = parts.found;
+    this.modules = parts.modules;
+    this.#inference = parts.inference;
+    this.#session = session;
+    this.#batch = batchOf(files.model.graph);
+    this.#trainer = new Trainer({
+      files,
+      modules: parts.modules,
+      typeOf: parts.typeOf,
+      batch: this.#batch,
+      ...trainerOptions(options),
+    });
+  }
+
+  /** @internal @throws OnnxError */
+  static async open(files: ModelFiles, options: OpenOptions): Promise<LoraModel> {
+    const fingerprint = await fingerprintOf(files);
+    const { graph } = files.model;
+    const typeOf: TypeOf = (value) => graph.types.get(value);
+    const found = findModules(graph);
+    const modules = selectModules(found.modules, options.targets);
+    const inference = deriveInference(files.model, modules, typeOf);
+    const bytes = encodeDerived(inference.model, files);
+    const session = await createSession(options.ort, bytes, files, options.sessionOptions ?? {});
+    return new LoraModel(files, options, fingerprint, { found, modules, inference, typeOf }, session);
+  }
+
+  /** The onnxruntime that it was opened with. */
+  get ort(): Ort {
+    return this.#options.ort;
+  }
+
+  /** The inputs that a run takes. */
+  get inputs(): readonly ValueInfo[] {
+    return this.#files.model.graph.inputs;
+  }
+
+  /** Feeds made whole; see `completeFeeds`. */
+  complete(feeds: Feeds): Record<string, HostTensor> {
+    return completeFeeds(this.inputs, feeds);
+  }
+
+  /** A fresh adapter for the targets of this model, which changes nothing yet. @throws MicroLoraError */
+  createAdapter(options: AdapterOptions = {}): Promise<MicroLora> {
+    const dimensions = Object.fromEntries(
+      this.modules.map(({ name, inFeatures, outFeatures }) => [name, { inFeatures, outFeatures }]),
+    );
+    return MicroLora.create({
+      ...options,
+      targetModules: Object.keys(dimensions),
+      dimensions,
+      baseModel: this.fingerprint,
+    });
+  }
+
+  /**
+   * The model's outputs. Adapters are read as they are now: a swap costs a copy of their weights.
+   * @throws OnnxError `unknown-value`, `unsupported-type`, `shape-mismatch`, `wrong-base`, `unknown-module`, `disposed`
+   */
+  async run(feeds: Feeds, { adapters, outputs }: RunOptions = {}): Promise<Readonly<Record<string, OrtTensor>>> {
+    this.#checkLive();
+    const { ort } = this.#options;
+    const { rows } = checkFeeds(this.#files.model.graph, feeds, this.#batch);
+    const { ports } = this.#inference;
+    const adapted = adapterFeeds(ports, rowsOf(adapters, rows, ports, this.fingerprint));
+    const fed = { ...toOrt(ort, feeds), ...toOrt(ort, adapted) };
+    return outputs === undefined ? this.#session.run(fed) : this.#session.run(fed, this.#checkOutputs(outputs));
+  }
+
+  /**
+   * A loss and its exact gradients with respect to the adapters, which do not change.
+   * @throws OnnxError as `run`, `out-of-range`, `not-finite`, `out-of-memory`, `unsupported-operator`
+   */
+  async gradients(request: GradientRequest, { adapter, adapters }: LearnOptions): Promise<Gradients> {
+    this.#checkLive();
+    const { feeds } = request;
+    const sizes = checkFeeds(this.#files.model.graph, feeds, this.#batch);
+    const { ports } = this.#inference;
+    const rows = rowsOf(adapters ?? adapter, sizes.rows, ports, this.fingerprint);
+    if (rows.every((row) => row === null)) {
+      throw new OnnxError("shape-mismatch", "adapter", "is missing", "Pass the adapter whose gradients are wanted");
+    }
+    return this.#trainer.gradients(request, rows, sizes, () => this.run(feeds, { outputs: request.loss.outputs }));
+  }
+
+  /** One step of learning: the loss, its gradients, and the adapters' own update. @throws as `gradients`; nothing has changed then */
+  async learn(request: GradientRequest, options: LearnOptions): Promise<LearnResult> {
+    const { loss, gradients } = await this.gradients(request, options);
+    return { loss, ...learnFrom(gradients) };
+  }
+
+  /** Frees the sessions; adapters live on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    await this.#session.release();
+    await this.#trainer[Symbol.asyncDispose]();
+  }
+
+  #checkLive(): void {
+    if (this.#disposed) throw new OnnxError("disposed", "model", "it was disposed of", "Open it again");
+  }
+
+  #checkOutputs(outputs: readonly string[]): readonly string[] {
+    const known = this.#files.model.graph.outputs.map(({ name }) => name);
+    const unknown = outputs.find((name) => !known.includes(name));
+    if (unknown === undefined) return outputs;
+    throw new OnnxError("unknown-value", unknown, "is no output of this model", `Name one of ${known.join(", ")}`);
+  }
+}
+
+export interface LearnResult {
+  readonly loss: number;
+  /** Length of the whole gradient. */
+  readonly gradientNorm: number;
+}
+
+interface Parts {
+  readonly found: Modules;
+  readonly modules: readonly Module[];
+  readonly inference: Derived;
+  readonly typeOf: TypeOf;
+}
+
+function trainerOptions({ ort, sessionOptions = {}, memoryLimit = Number.POSITIVE_INFINITY }: OpenOptions) {
+  return { ort, sessionOptions, memoryLimit };
+}

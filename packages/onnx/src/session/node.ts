@@ -1,0 +1,62 @@
+import { readFileSync, realpathSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Tensor } from "../graph/ir.js";
+import { openFile, readModelFile } from "../graph/serde/node.js";
+import { mapTensors } from "../graph/tensors.js";
+import { externalLocations, filesInMemory, type ModelBytes, type ModelFiles } from "./files.js";
+import { LoraModel, type OpenOptions } from "./lora-model.js";
+import { type ModelSource, openModel as openElsewhere } from "./open.js";
+
+/**
+ * Opens a model and puts adapters on the targets. Of a path, onnxruntime maps the weights from the files where they are.
+ * @param source path or `file:` URL, or what the package's `openModel` takes
+ * @throws OnnxError `not-onnx`, `truncated`, `external-data`, `invalid-graph`, `unsupported-type`, `unknown-module`
+ */
+export async function openModel(source: ModelSource, options: OpenOptions): Promise<LoraModel> {
+  const path = pathOf(source);
+  return path === undefined ? openElsewhere(source, options) : LoraModel.open(filesAt(path), options);
+}
+
+function pathOf(source: ModelSource): string | undefined {
+  if (source instanceof URL) return source.protocol === "file:" ? fileURLToPath(source) : undefined;
+  return typeof source === "string" && !/^(?:https?|blob|data):/.test(source) ? resolve(source) : undefined;
+}
+
+/**
+ * A model on a disk, read but for its weights. Links are followed first (Hugging Face's cache is made of them), since
+ * onnxruntime refuses a file that leads out of its folder.
+ */
+function filesAt(path: string): ModelFiles {
+  const file = realpathSync(path);
+  const folder = dirname(file);
+  const locate = (location: string) => relative(folder, realpathSync(join(dirname(path), location)));
+  const model = mapTensors(readModelFile(path), (tensor) => withLocation(tensor, locate));
+  const outside = [...externalLocations(model)].find((location) => isAbsolute(location) || location.startsWith(".."));
+  if (outside !== undefined) return filesInMemory(readAll(path));
+  return {
+    model,
+    self: basename(file),
+    options: { extra: { session: { model_external_initializers_file_folder_path: folder } } },
+    read({ data }, offset, length) {
+      if (data.kind === "strings") return new Uint8Array();
+      if (data.kind === "bytes") return data.bytes.subarray(offset, offset + length);
+      using source = openFile(data.location === "" ? file : join(folder, data.location));
+      return source.read(data.offset + offset, Math.min(length, data.length - offset));
+    },
+  };
+}
+
+function withLocation(tensor: Tensor, locate: (location: string) => string): Tensor {
+  const { data } = tensor;
+  return data.kind === "external" && data.location !== ""
+    ? { ...tensor, data: { ...data, location: locate(data.location) } }
+    : tensor;
+}
+
+/** A model whose files are in several folders, brought into memory. */
+function readAll(path: string): ModelBytes {
+  const read = (location: string) => [location, readFileSync(join(dirname(path), location))] as const;
+  const externalData = Object.fromEntries([...externalLocations(readModelFile(path))].map(read));
+  return { model: readFileSync(path), externalData };
+}

@@ -1,0 +1,55 @@
+import type { HostTensor } from "../base/host-tensor.js";
+import type { Model, ValueInfo } from "../graph/ir.js";
+import { encodeModel } from "../graph/serde/write.js";
+import type { ModelFiles } from "./files.js";
+import type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./ort.js";
+
+/** Tensors as onnxruntime takes them; its own go through as they are. */
+export function toOrt(ort: Ort, feeds: Readonly<Record<string, HostTensor>>): Record<string, OrtTensor> {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, tensor]) => [
+      name,
+      tensor instanceof ort.Tensor ? tensor : new ort.Tensor(tensor.type, tensor.data, tensor.dims),
+    ]),
+  );
+}
+
+/** A derived graph as a file of a few hundred KB, whose weights stay in the files of the model. */
+export function encodeDerived(model: Model, { self }: ModelFiles): Uint8Array {
+  return encodeModel(model, { self });
+}
+
+/**
+ * The model without the shapes of its inputs and outputs: sessions of large graphs are made much faster, but without
+ * some of the optimisations, so that results may differ from the model's in the last bits.
+ */
+export function withoutShapes(model: Model): Model {
+  const bare = (info: ValueInfo): ValueInfo =>
+    info.type === undefined ? info : { name: info.name, type: { dtype: info.type.dtype, shape: undefined } };
+  const { graph } = model;
+  return { ...model, graph: { ...graph, inputs: graph.inputs.map(bare), outputs: graph.outputs.map(bare) } };
+}
+
+/** A session on a derived graph, which finds its weights in the files of the model. */
+export function createSession(
+  ort: Ort,
+  bytes: Uint8Array,
+  files: ModelFiles,
+  options: OrtSessionOptions,
+): Promise<OrtSession> {
+  return ort.InferenceSession.create(bytes, mergeOptions(files.options, options));
+}
+
+/** Options of a caller over others, objects in them merged. */
+function mergeOptions(base: OrtSessionOptions, over: OrtSessionOptions): OrtSessionOptions {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [name, value] of Object.entries(over)) {
+    const known = merged[name];
+    merged[name] = isPlain(known) && isPlain(value) ? mergeOptions(known, value) : value;
+  }
+  return merged;
+}
+
+function isPlain(value: unknown): value is OrtSessionOptions {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}

@@ -1,0 +1,177 @@
+import type { MicroLora } from "microlora";
+import { OnnxError } from "../base/errors.js";
+import type { HostTensor } from "../base/host-tensor.js";
+import type { Module } from "../graft/modules.js";
+import type { Dim } from "../graph/ir.js";
+import type { Loss } from "../loss/loss.js";
+import { type AdapterGradients, adapterFeeds, adapterGradients } from "./adapters.js";
+import { deriveTraining, type RowMode, type Training, type TypeOf } from "./derive.js";
+import { type Feeds, type Sizes, sliceAxis, sliceFeeds } from "./feeds.js";
+import type { ModelFiles } from "./files.js";
+import type { Ort, OrtSession, OrtSessionOptions } from "./ort.js";
+import { createSession, encodeDerived, toOrt, withoutShapes } from "./tensors.js";
+
+interface TrainerOptions {
+  readonly files: ModelFiles;
+  readonly modules: readonly Module[];
+  readonly typeOf: TypeOf;
+  readonly batch: Dim | undefined;
+  readonly ort: Ort;
+  readonly sessionOptions: OrtSessionOptions;
+  readonly memoryLimit: number;
+}
+
+interface Request {
+  readonly feeds: Feeds;
+  readonly loss: Loss;
+  readonly microBatch?: number;
+}
+
+interface Prepared {
+  readonly training: Training;
+  readonly session: OrtSession;
+}
+
+type Sums = Map<MicroLora, Map<string, { readonly loraA: Float32Array; readonly loraB: Float32Array }>>;
+
+/** Losses and gradients of a model, one session for each kind of loss. */
+export class Trainer implements AsyncDisposable {
+  readonly #options: TrainerOptions;
+  readonly #prepared = new Map<string, Promise<Prepared>>();
+
+  constructor(options: TrainerOptions) {
+    this.#options = options;
+  }
+
+  /** @param rows one adapter for all rows, or one for each; @param base runs the base model on the same feeds */
+  async gradients(
+    { feeds, loss, microBatch }: Request,
+    rows: readonly (MicroLora | null)[],
+    sizes: Sizes,
+    base: () => Promise<Readonly<Record<string, HostTensor>>>,
+  ): Promise<{ readonly loss: number; readonly gradients: ReadonlyMap<MicroLora, AdapterGradients> }> {
+    const { typeOf } = this.#options;
+    let known: ReturnType<typeof base> | undefined;
+    const lossFeeds = await loss.feeds({ feeds, rows: sizes.rows, typeOf, base: () => (known ??= base()) });
+    const prepared = await this.#prepare(loss, rows.length === 1 ? "shared" : "each");
+    let total = 0;
+    const sums: Sums = new Map();
+    for (const [from, to] of this.#cuts(loss, sizes.rows, microBatch)) {
+      const part = await this.#runPart(prepared, feeds, lossFeeds, rows, sizes.rows, from, to);
+      total += part.loss;
+      addGradients(sums, part.gradients);
+    }
+    if (!Number.isFinite(total))
+      throw new OnnxError(
+        "not-finite",
+        "loss",
+        `is ${total}`,
+        "Check the feeds, and lower the learning rate if it grew",
+      );
+    checkGradients(sums);
+    return { loss: total, gradients: sums };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const prepared of this.#prepared.values())
+      await prepared.then(({ session }) => session.release()).catch(() => undefined);
+    this.#prepared.clear();
+  }
+
+  #prepare(loss: Loss, mode: RowMode): Promise<Prepared> {
+    const key = `${mode} ${loss.key}`;
+    const known = this.#prepared.get(key);
+    if (known !== undefined) return known;
+    const made = this.#make(loss, mode);
+    this.#prepared.set(key, made);
+    made.catch(() => this.#prepared.delete(key));
+    return made;
+  }
+
+  async #make(loss: Loss, mode: RowMode): Promise<Prepared> {
+    const { files, modules, typeOf, ort, sessionOptions } = this.#options;
+    const training = deriveTraining(files.model, modules, loss, mode, typeOf);
+    const session = await createSession(
+      ort,
+      encodeDerived(withoutShapes(training.model), files),
+      files,
+      sessionOptions,
+    );
+    return { training, session };
+  }
+
+  /** The rows of each run. */
+  #cuts(loss: Loss, rows: number, microBatch: number | undefined): readonly (readonly [number, number])[] {
+    if (microBatch === undefined || microBatch >= rows) return [[0, rows]];
+    if (loss.group === undefined || !Number.isInteger(microBatch) || microBatch < 1 || microBatch % loss.group !== 0) {
+      const remedy =
+        loss.group === undefined
+          ? "Leave it out: this loss compares rows with one another"
+          : `Pass a multiple of ${loss.group}`;
+      throw new OnnxError("out-of-range", "microBatch", `is ${microBatch}`, remedy);
+    }
+    return Array.from(
+      { length: Math.ceil(rows / microBatch) },
+      (_, i) => [i * microBatch, Math.min(rows, (i + 1) * microBatch)] as const,
+    );
+  }
+
+  async #runPart(
+    { training, session }: Prepared,
+    feeds: Feeds,
+    lossFeeds: Feeds,
+    rows: readonly (MicroLora | null)[],
+    count: number,
+    from: number,
+    to: number,
+  ): Promise<{ readonly loss: number; readonly gradients: ReadonlyMap<MicroLora, AdapterGradients> }> {
+    const { ort, files, batch } = this.#options;
+    const whole = to - from === count;
+    const partRows = rows.length === 1 ? rows : rows.slice(from, to);
+    const cut = (tensor: HostTensor): HostTensor =>
+      whole || tensor.dims[0] !== count ? tensor : sliceAxis(tensor, 0, from, to);
+    const named = Object.entries(lossFeeds).map(
+      ([name, value]) => [training.lossInputs.get(name)!, cut(value)] as const,
+    );
+    const outputs = await session.run({
+      ...toOrt(ort, whole ? feeds : sliceFeeds(files.model.graph, feeds, batch, from, to)),
+      ...toOrt(ort, Object.fromEntries(named)),
+      ...toOrt(ort, adapterFeeds(training.ports, partRows)),
+    });
+    const gradientOf = (input: string): HostTensor | undefined => outputs[training.gradients.get(input) ?? ""];
+    return {
+      loss: (outputs[training.loss]!.data as Float32Array)[0]!,
+      gradients: adapterGradients(training.ports, partRows, gradientOf),
+    };
+  }
+}
+
+function addGradients(sums: Sums, part: ReadonlyMap<MicroLora, AdapterGradients>): void {
+  for (const [adapter, gradients] of part) {
+    const known = sums.get(adapter);
+    if (known === undefined) sums.set(adapter, new Map(gradients));
+    else
+      for (const [module, { loraA, loraB }] of gradients) {
+        addTo(known.get(module)!.loraA, loraA);
+        addTo(known.get(module)!.loraB, loraB);
+      }
+  }
+}
+
+function addTo(sum: Float32Array, values: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;
+}
+
+function checkGradients(sums: Sums): void {
+  for (const gradients of sums.values()) {
+    for (const [module, { loraA, loraB }] of gradients) {
+      if (loraA.every(Number.isFinite) && loraB.every(Number.isFinite)) continue;
+      throw new OnnxError(
+        "not-finite",
+        module,
+        "the gradient is not finite",
+        "Check the feeds, and that every row has a token to attend to",
+      );
+    }
+  }
+}
