@@ -4,6 +4,7 @@ import { floats } from "./base/samples.test-support.js";
 import { KERNELS_NAMES } from "./kernels/contract.js";
 import { Runtime, sharedRuntime } from "./kernels/runtime.js";
 import { EwcState } from "./learn/ewc-state.js";
+import type { Feedback } from "./learn/feedback.js";
 import { MicroLora } from "./micro-lora.js";
 
 const N = 12;
@@ -93,7 +94,7 @@ test("counters count what took effect", async () => {
   lora.learn(x, { gradient, module: "square" });
   lora.adapt(x, { gradient, module: "square" });
   expectRefusal(() => lora.forward(floats(N + 1, 1), "square"), "shape-mismatch", "x");
-  expectRefusal(() => lora.learn(x, { module: "square" }), "nothing-to-learn-from");
+  expectRefusal(() => lora.learn(x, { module: "square" } as Feedback), "nothing-to-learn-from");
   expect([lora.forwardCount, lora.adaptationCount]).toEqual([2, 2]);
   lora.reset();
   expect([lora.forwardCount, lora.adaptationCount]).toEqual([0, 0]);

@@ -2,6 +2,7 @@ import { adapterSpecs, type MicroLoraConfig, type ResolvedConfig, resolveConfig 
 import type { Penalty } from "./adapter/learning.js";
 import { type ForwardOptions, LoraAdapter } from "./adapter/lora-adapter.js";
 import type { MergeTarget } from "./adapter/merge.js";
+import { type Method, type Methods, prepareMethods, resolveMethods } from "./adapter/methods.js";
 import { type ForwardToken, refuseToken } from "./adapter/token.js";
 import { checkCount } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";
@@ -15,6 +16,8 @@ import { type Feedback, gradientOf, type LearnResult } from "./learn/feedback.js
 export interface LoadOptions extends BaseModelOptions {
   readonly runtime?: Runtime;
   readonly kernels?: KernelsName;
+  /** The code of what the checkpoint learned with, where it is not built in: `[adamw()]`, or `METHODS` for all of them. */
+  readonly methods?: readonly Method[];
 }
 
 /** The adapters of one model and one user: forward, learning from feedback, and everything that survives a restart. */
@@ -31,11 +34,11 @@ export class MicroLora {
   #forwardCount = 0;
   #disposed = false;
 
-  private constructor(config: ResolvedConfig, runtime: Runtime) {
+  private constructor(config: ResolvedConfig, runtime: Runtime, methods: Methods) {
     this.config = config;
     this.runtime = runtime;
     try {
-      for (const spec of adapterSpecs(config)) this.#adapters.set(spec.module, new LoraAdapter(runtime, spec));
+      for (const spec of adapterSpecs(config, methods)) this.#adapters.set(spec.module, new LoraAdapter(runtime, spec));
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -45,14 +48,20 @@ export class MicroLora {
   /** @throws MicroLoraError `invalid-config`, `memory-full`, `kernels-unavailable` */
   static async create(config: MicroLoraConfig): Promise<MicroLora> {
     const resolved = resolveConfig(config);
-    return new MicroLora(resolved, config.runtime ?? (await sharedRuntime(config.kernels)));
+    const { optimizer, ewc, schedule } = config.learning ?? {};
+    const methods = resolveMethods(resolved.learning, [optimizer, ewc, schedule]);
+    const runtime = config.runtime ?? (await sharedRuntime(config.kernels));
+    await prepareMethods(methods, runtime);
+    return new MicroLora(resolved, runtime, methods);
   }
 
   /** A copy in the state that `exportState` gave. @throws MicroLoraError `corrupt-checkpoint`, `wrong-base` */
   static async fromState(state: MicroLoraState, options: LoadOptions = {}): Promise<MicroLora> {
-    checkState(state);
+    const methods = checkState(state, options.methods);
     checkBase(state.config.baseModel, options);
-    const lora = new MicroLora(state.config, options.runtime ?? (await sharedRuntime(options.kernels)));
+    const runtime = options.runtime ?? (await sharedRuntime(options.kernels));
+    await prepareMethods(methods, runtime);
+    const lora = new MicroLora(state.config, runtime, methods);
     try {
       for (const adapter of state.adapters) lora.adapterOf(adapter.module).restoreState(adapter);
     } catch (error) {
@@ -67,7 +76,7 @@ export class MicroLora {
 
   /** What `toBytes` wrote, checked in full before anything is built. @throws MicroLoraError */
   static async fromBytes(bytes: Uint8Array, options: LoadOptions = {}): Promise<MicroLora> {
-    return MicroLora.fromState(decodeState(bytes), options);
+    return MicroLora.fromState(decodeState(bytes, options.methods), options);
   }
 
   /** Number of `learn` and `adapt` calls that took effect. */
@@ -206,8 +215,12 @@ export class MicroLora {
     this.#adaptationCount++;
   }
 
-  /** w <- w - learningRate * mean of the gradients accumulated, in every module that has some. */
-  applyUpdates(learningRate: number): void {
+  /**
+   * Ends a micro-batch: one update along the mean of the gradients accumulated, in every module that has some.
+   * @param learningRate a plain step of this length, w <- w - learningRate * mean; by default as `learn` steps, with the
+   * configured optimiser, schedule, clipping and EWC penalty
+   */
+  applyUpdates(learningRate?: number): void {
     this.#applyPending(learningRate, new Map());
   }
 
@@ -280,9 +293,10 @@ export class MicroLora {
   }
 
   /** All modules are allowed before the first of them is written. */
-  #applyPending(learningRate: number, penalties: ReadonlyMap<string, Penalty>): void {
-    for (const [module, adapter] of this.#adapters) adapter.learning.allowPending(learningRate, penalties.get(module));
-    for (const [module, adapter] of this.#adapters) adapter.learning.applyPending(learningRate, penalties.get(module));
+  #applyPending(learningRate: number | undefined, penalties: ReadonlyMap<string, Penalty>): void {
+    const plain = learningRate !== undefined;
+    for (const [module, adapter] of this.#adapters) adapter.learning.allowUpdate(learningRate, penalties.get(module));
+    for (const [module, adapter] of this.#adapters) adapter.learning.update(plain, penalties.get(module));
   }
 
   #checkLive(): void {

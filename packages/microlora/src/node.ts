@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { METHODS } from "./learn/methods.js";
 import { type LoadOptions, MicroLora } from "./micro-lora.js";
 import { Personalizer } from "./personalizer.js";
 
@@ -35,12 +36,12 @@ export async function save(state: Saveable, path: string): Promise<void> {
 
 /** Reads what `save` wrote of a `MicroLora`. @throws MicroLoraError as `MicroLora.fromBytes` */
 export async function load(path: string, options?: LoadOptions): Promise<MicroLora> {
-  return MicroLora.fromBytes(await readFile(path), options);
+  return MicroLora.fromBytes(await readFile(path), { methods: METHODS, ...options });
 }
 
 /** Reads what `save` wrote of a `Personalizer`. @throws MicroLoraError as `Personalizer.fromBytes` */
 export async function loadPersonalizer(path: string, options?: LoadOptions): Promise<Personalizer> {
-  return Personalizer.fromBytes(await readFile(path), options);
+  return Personalizer.fromBytes(await readFile(path), { methods: METHODS, ...options });
 }
 
 /** Makes the rename itself last; where folders cannot be opened (Windows), the system's own journal has to do. */

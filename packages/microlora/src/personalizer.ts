@@ -127,7 +127,7 @@ export class Personalizer {
 
   /** A copy in the state that `exportState` gave. @throws MicroLoraError `corrupt-checkpoint`, `wrong-base` */
   static async fromState(state: PersonalizerState, options: LoadOptions = {}): Promise<Personalizer> {
-    checkPersonalizerState(state);
+    checkPersonalizerState(state, options.methods);
     checkBase(state.config.baseModel, options);
     const runtime = options.runtime ?? (await sharedRuntime(options.kernels));
     const slow = state.slow && (await MicroLora.fromState(state.slow, { ...options, runtime }));
@@ -145,7 +145,7 @@ export class Personalizer {
 
   /** What `toBytes` wrote, checked in full before anything is built. @throws MicroLoraError */
   static async fromBytes(bytes: Uint8Array, options: LoadOptions = {}): Promise<Personalizer> {
-    return Personalizer.fromState(decodePersonalizer(bytes), options);
+    return Personalizer.fromState(decodePersonalizer(bytes, options.methods), options);
   }
 
   /** A new user who starts from what another one, or a shared adapter, has learned; the two are apart from then on. */
@@ -280,7 +280,7 @@ async function createSlow(
 ): Promise<MicroLora> {
   const rank = directions === undefined ? {} : { rank: directions.length };
   const settings = { ...PERSONALIZER_DEFAULTS.slow, ...rank, ...given };
-  const { learningRate, ewcLambda, fisherDecay, ...shape } = settings;
+  const { rank: resolvedRank, alpha, bias, ...learning } = settings;
   if (directions !== undefined && directions.length !== settings.rank) {
     throw new MicroLoraError(
       "invalid-config",
@@ -294,11 +294,13 @@ async function createSlow(
     checkAllFinite(direction, `slow.directions[${r}]`);
   }
   const lora = await MicroLora.create({
-    ...shape,
+    rank: resolvedRank,
+    alpha,
+    bias,
     hiddenSize: dimensions,
     targetModules: [SLOW_MODULE],
     seed,
-    learning: { learningRate, ewcLambda, fisherDecay },
+    learning,
     runtime,
     ...(baseModel !== undefined && { baseModel }),
   });

@@ -6,9 +6,24 @@ export function paramCountOf(shape: AdapterShape): number {
   return shape.rank * (shape.inFeatures + shape.outFeatures) + (shape.bias === 1 ? shape.outFeatures : 0);
 }
 
-/** What learning keeps beside the parameters; each block has their layout, and memory from its first use on only. */
-export const LEARNING_BLOCKS = ["fisher", "fisherRunning", "anchor", "pending"] as const;
+/**
+ * What learning keeps beside the parameters, each with memory from its first use on only. Blocks have the parameters'
+ * layout, unless a method says otherwise.
+ */
+export const LEARNING_BLOCKS = [
+  "fisher",
+  "fisherRunning",
+  "anchor",
+  "pending",
+  "momentum",
+  "secondMoment",
+  "path",
+  "pathKept",
+] as const;
 export type LearningBlock = (typeof LEARNING_BLOCKS)[number];
+
+/** Lengths of blocks that do not have the parameters' layout. */
+export type BlockLengths = Partial<Readonly<Record<LearningBlock, number>>>;
 
 /** The memory of one adapter: its parameters, a few words of work space, and its learning blocks. */
 export class AdapterBlocks {
@@ -22,17 +37,23 @@ export class AdapterBlocks {
   /** Sums of squares of x and of g [2]. */
   readonly norms: Pointer;
   readonly #runtime: Runtime;
-  readonly #reserved: { [K in LearningBlock]: Pointer } = { fisher: 0, fisherRunning: 0, anchor: 0, pending: 0 };
-  readonly #used: { [K in LearningBlock]: Pointer } = { fisher: 0, fisherRunning: 0, anchor: 0, pending: 0 };
+  readonly #lengths: BlockLengths;
+  readonly #reserved = noPointers();
+  readonly #used = noPointers();
 
-  constructor(runtime: Runtime, shape: AdapterShape) {
+  constructor(runtime: Runtime, shape: AdapterShape, lengths: BlockLengths = {}) {
     this.#runtime = runtime;
+    this.#lengths = lengths;
     this.shape = shape;
     this.length = paramCountOf(shape);
     this.parameters = runtime.allocate(this.length + 2 * shape.rank + 2);
     this.u = this.parameters + 4 * this.length;
     this.v = this.u + 4 * shape.rank;
     this.norms = this.v + 4 * shape.rank;
+  }
+
+  lengthOf(block: LearningBlock): number {
+    return this.#lengths[block] ?? this.length;
   }
 
   /** Pointer of a learning block in use; else 0. */
@@ -42,7 +63,7 @@ export class AdapterBlocks {
 
   /** Makes room for a learning block, which is no part of the state before `use`. @throws MicroLoraError `memory-full` */
   reserve(block: LearningBlock): void {
-    if (this.#reserved[block] === 0) this.#reserved[block] = this.#runtime.allocate(this.length);
+    if (this.#reserved[block] === 0) this.#reserved[block] = this.#runtime.allocate(this.lengthOf(block));
   }
 
   /** Pointer of a reserved learning block, made of zeros at its first use. */
@@ -54,13 +75,13 @@ export class AdapterBlocks {
   /** Live view of a learning block in use. */
   view(block: LearningBlock): Float32Array | undefined {
     const pointer = this.#used[block];
-    return pointer === 0 ? undefined : this.#runtime.view(pointer, this.length);
+    return pointer === 0 ? undefined : this.#runtime.view(pointer, this.lengthOf(block));
   }
 
   /** Makes a block zeros and no part of the state, but keeps its memory. */
   clear(block: LearningBlock): void {
     const at = this.#used[block] >>> 2;
-    if (at !== 0) this.#runtime.f32.fill(0, at, at + this.length);
+    if (at !== 0) this.#runtime.f32.fill(0, at, at + this.lengthOf(block));
     this.#used[block] = 0;
   }
 
@@ -74,4 +95,8 @@ export class AdapterBlocks {
     for (const block of LEARNING_BLOCKS) this.drop(block);
     this.#runtime.free(this.parameters);
   }
+}
+
+function noPointers(): { [K in LearningBlock]: Pointer } {
+  return Object.fromEntries(LEARNING_BLOCKS.map((block) => [block, 0])) as { [K in LearningBlock]: Pointer };
 }

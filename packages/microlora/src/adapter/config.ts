@@ -3,6 +3,7 @@ import type { KernelsName } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { paramCountOf } from "./blocks.js";
 import { type Init, initialA } from "./initial.js";
+import type { Method, Methods } from "./methods.js";
 import type { AdapterSpec } from "./spec.js";
 
 /** The usual names of a transformer's modules; any other name is as good. */
@@ -37,6 +38,14 @@ export interface LearningConfig {
   readonly ewcLambda?: number;
   /** Decay of the running Fisher information, in [0, 1]; 0.99 by default. */
   readonly fisherDecay?: number;
+  /** How to step: `sgd()` by default, `momentum()`, `adamw()`, `adaptiveRows()`. */
+  readonly optimizer?: Method;
+  /** How to hold on to the past: `onlineEwc()` by default, `ewcPlusPlus()`, `rwalk()`, `productEwc()`. */
+  readonly ewc?: Method;
+  /** The learning rate over time; constant by default. */
+  readonly schedule?: Method;
+  /** Bound on the norm of each step's gradient, a module; null, the default, for none. */
+  readonly clipNorm?: number | null;
 }
 
 export interface MicroLoraConfig {
@@ -70,6 +79,8 @@ export interface MicroLoraConfig {
   readonly kernels?: KernelsName;
 }
 
+export type ResolvedLearning = Required<LearningConfig>;
+
 /** A checked configuration with every default filled in; what a checkpoint holds. */
 export interface ResolvedConfig {
   readonly rank: number;
@@ -79,7 +90,7 @@ export interface ResolvedConfig {
   readonly bias: boolean;
   readonly init: Init;
   readonly seed: number;
-  readonly learning: Required<LearningConfig>;
+  readonly learning: ResolvedLearning;
   readonly baseModel: string | null;
   readonly modules: readonly ({ readonly module: string } & ModuleDimensions)[];
 }
@@ -89,7 +100,6 @@ const MAX_FEATURES = 2 ** 24;
 
 /** Checks a configuration and fills in the defaults. @throws MicroLoraError `invalid-config` */
 export function resolveConfig(config: MicroLoraConfig): ResolvedConfig {
-  const learning = config.learning ?? {};
   const resolved: ResolvedConfig = {
     rank: config.rank ?? 2,
     alpha: unsignedZero(config.alpha ?? 4),
@@ -98,16 +108,29 @@ export function resolveConfig(config: MicroLoraConfig): ResolvedConfig {
     bias: config.bias ?? false,
     init: config.init ?? "kaiming",
     seed: unsignedZero(config.seed ?? 0),
-    learning: {
-      learningRate: unsignedZero(learning.learningRate ?? 0.01),
-      ewcLambda: unsignedZero(learning.ewcLambda ?? 1),
-      fisherDecay: unsignedZero(learning.fisherDecay ?? 0.99),
-    },
+    learning: resolveLearning(config.learning),
     baseModel: config.baseModel ?? null,
     modules: resolveModules(config),
   };
   checkConfig(resolved);
   return resolved;
+}
+
+/** Fills in the defaults, which are also what the first version of a checkpoint leaves out. */
+export function resolveLearning(learning: LearningConfig = {}): ResolvedLearning {
+  const plain = (method: Method | undefined, name: string) => ({
+    name: method?.name ?? name,
+    settings: method?.settings ?? {},
+  });
+  return {
+    learningRate: unsignedZero(learning.learningRate ?? 0.01),
+    ewcLambda: unsignedZero(learning.ewcLambda ?? 1),
+    fisherDecay: unsignedZero(learning.fisherDecay ?? 0.99),
+    clipNorm: learning.clipNorm ?? null,
+    optimizer: plain(learning.optimizer, "sgd"),
+    ewc: plain(learning.ewc, "online"),
+    schedule: plain(learning.schedule, "constant"),
+  };
 }
 
 /** The number itself, but 0 for -0, which JSON does not tell apart. */
@@ -125,9 +148,11 @@ export function checkConfig(config: ResolvedConfig): void {
   if (typeof config.init !== "string" || !Object.hasOwn(initialA, config.init))
     refuseConfig("init", config.init, 'Pass "kaiming" or "original"');
   integer(config.seed, 0, Number.MAX_SAFE_INTEGER, "seed");
-  number(config.learning.learningRate, 0, 1e30, "learning.learningRate");
-  number(config.learning.ewcLambda, 0, 1e30, "learning.ewcLambda");
-  number(config.learning.fisherDecay, 0, 1, "learning.fisherDecay");
+  const { learning } = config;
+  for (const key of ["learningRate", "ewcLambda"] as const) number(learning[key], 0, 1e30, `learning.${key}`);
+  number(learning.fisherDecay, 0, 1, "learning.fisherDecay");
+  if (learning.clipNorm !== null) number(learning.clipNorm, 1e-30, 1e30, "learning.clipNorm");
+  for (const kind of ["optimizer", "ewc", "schedule"] as const) method(learning[kind], `learning.${kind}`);
   if (config.baseModel !== null && typeof config.baseModel !== "string") {
     refuseConfig("baseModel", config.baseModel, "Pass a string");
   }
@@ -152,9 +177,9 @@ export function memoryBytes(config: MicroLoraConfig): number {
 }
 
 /** The specs of a model's adapters, in the order of its modules. */
-export function adapterSpecs(config: ResolvedConfig): readonly AdapterSpec[] {
+export function adapterSpecs(config: ResolvedConfig, methods: Methods): readonly AdapterSpec[] {
   const { modules, learning, baseModel, ...shared } = config;
-  return modules.map((module) => ({ ...module, ...shared, ...learning }));
+  return modules.map((module) => ({ ...module, ...shared, ...learning, methods }));
 }
 
 function resolveModules(config: MicroLoraConfig): ResolvedConfig["modules"] {
@@ -188,6 +213,13 @@ function integer(value: unknown, min: number, max: number, where: string): void 
 function number(value: unknown, min: number, max: number, where: string): void {
   if (typeof value === "number" && value >= min && value <= max) return;
   refuseConfig(where, value, `Pass a number in [${min}, ${max}]`);
+}
+
+function method(value: Method, where: string): void {
+  if (typeof value?.name !== "string" || typeof value.settings !== "object" || value.settings === null) {
+    refuseConfig(where, value, "Pass a method, such as adamw()");
+  }
+  for (const [key, setting] of Object.entries(value.settings)) number(setting, -1e30, 1e30, `${where}.${key}`);
 }
 
 function boolean(value: unknown, where: string): void {

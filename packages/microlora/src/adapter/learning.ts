@@ -2,7 +2,9 @@ import { checkAllFinite, checkAllSquares, checkRange } from "../base/check.js";
 import type { AdapterKernels, Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { type AdapterBlocks, LEARNING_BLOCKS, type LearningBlock } from "./blocks.js";
+import { consolidateFactors } from "./holding.js";
 import { checkMagnitude, Limits } from "./limits.js";
+import type { MethodStep } from "./method-step.js";
 import type { AdapterSpec } from "./spec.js";
 
 /** Root of the least float32: what is smaller may leave no trace in a sum of squares. */
@@ -14,10 +16,15 @@ const NORM = 0;
 const FACTOR = 1;
 /** How much of the norm its float32 squares may have lost. */
 const LOST = 2;
-/** Learning rate * reward. */
+/** The learning rate of this update. */
 const RATE = 3;
 /** Learning rate * lambda. */
 const PENALTY = 4;
+/** Factor of the gradient: the reward, and what clipping left of it. */
+const SCALE = 5;
+/** Sums of squares of x and of g. */
+const INPUT_SQUARES = 6;
+const GRADIENT_SQUARES = 7;
 
 /** An EWC penalty whose blocks lie in the memory, in the parameters' layout. */
 export interface Penalty {
@@ -30,6 +37,8 @@ export interface Penalty {
 export interface LearningState extends Partial<Readonly<Record<LearningBlock, Float32Array>>> {
   readonly step: number;
   readonly pendingUpdates: number;
+  /** Number of updates of the weights: what a schedule and an optimiser count. */
+  readonly updates: number;
 }
 
 /**
@@ -43,14 +52,18 @@ export class AdapterLearning {
   readonly #spec: AdapterSpec;
   readonly #scaling: number;
   readonly #limits: Limits;
+  /** null where optimiser and EWC are those of the fused kernel. */
+  #methods: MethodStep | null;
+  readonly #bind: () => MethodStep | null;
   #pendingUpdates = 0;
+  #updates = 0;
   #step = 0;
   #version = 0;
   // Where the example that was measured last lies.
   #x: Pointer = 0;
   #g: Pointer = 0;
   /** What is known of it, in an array, where a number that changes needs no allocation; see the constants above. */
-  readonly #example = new Float64Array(5);
+  readonly #example = new Float64Array(8);
 
   constructor(runtime: Runtime, blocks: AdapterBlocks, spec: AdapterSpec, scaling: number) {
     this.#runtime = runtime;
@@ -59,6 +72,11 @@ export class AdapterLearning {
     this.#spec = spec;
     this.#scaling = scaling;
     this.#limits = new Limits(runtime, blocks);
+    const { fisherDecay, methods } = spec;
+    const ewc = spec.ewcLambda === 0 ? null : methods.ewc;
+    const host = { runtime, kernels: this.#kernels, blocks, limits: this.#limits, scaling, fisherDecay };
+    this.#bind = () => (methods.optimizer ?? ewc)?.createStep(host, { ...methods, ewc }) ?? null;
+    this.#methods = this.#bind();
   }
 
   get pendingUpdates(): number {
@@ -101,6 +119,8 @@ export class AdapterLearning {
       checkAllFinite(gradient, "gradient");
       checkMagnitude(Number.POSITIVE_INFINITY, "gradient");
     }
+    this.#example[INPUT_SQUARES] = inputSquares;
+    this.#example[GRADIENT_SQUARES] = gradientSquares;
     this.#example[NORM] = Math.sqrt(squares);
     this.#example[FACTOR] = factor;
     this.#example[LOST] = factor * Math.sqrt(x.length + gradient.length) * ROOT_OF_LEAST;
@@ -113,40 +133,39 @@ export class AdapterLearning {
 
   /** Allows or refuses the step of the example just measured. @throws MicroLoraError `update-overflow`, `memory-full` */
   allowStep(reward: number): void {
-    const { learningRate, ewcLambda } = this.#spec;
     const example = this.#example;
-    example[RATE] = learningRate * reward;
-    example[PENALTY] = learningRate * ewcLambda;
-    const rate = Math.abs(example[RATE]!);
-    checkMagnitude(rate * example[FACTOR]!, "weights");
-    checkMagnitude(example[PENALTY]!, "penalty");
-    this.#limits.allowStep(rate * (example[NORM]! + example[LOST]!));
+    const scale = reward * this.#clipped(Math.abs(reward) * example[NORM]!);
+    this.#setRate(scale);
+    const rate = example[RATE]!;
+    const size = Math.abs(scale);
+    checkMagnitude(rate * size * example[FACTOR]!, "weights");
+    const gradient = size * (example[NORM]! + example[LOST]!);
+    const reach = this.#methods?.allow(rate, gradient, example[PENALTY]!) ?? rate * gradient;
+    this.#limits.allowStep(reach);
     this.#allowFisher();
   }
 
   /** The fused step of the example just measured and allowed. */
   takeStep(): void {
     const { parameters, u, v } = this.#blocks;
-    const { fisherDecay } = this.#spec;
     const running = this.#blocks.use("fisherRunning");
-    const fisher = this.#blocks.pointer("fisher");
-    const anchor = this.#blocks.pointer("anchor");
     const rate = this.#example[RATE]!;
+    const scale = this.#example[SCALE]!;
     const penalty = this.#example[PENALTY]!;
-    this.#kernels.step(
-      parameters,
-      this.#x,
-      this.#g,
-      u,
-      v,
-      this.#scaling,
-      rate,
-      running,
-      fisherDecay,
-      fisher,
-      anchor,
-      penalty,
-    );
+    const x = this.#x;
+    const g = this.#g;
+    if (this.#methods === null) {
+      const { fisherDecay } = this.#spec;
+      const fisher = this.#blocks.pointer("fisher");
+      const anchor = this.#blocks.pointer("anchor");
+      const stepLength = rate * scale;
+      const scaling = this.#scaling;
+      this.#kernels.step(parameters, x, g, u, v, scaling, stepLength, running, fisherDecay, fisher, anchor, penalty);
+    } else {
+      const onFactors = this.#methods.rule?.onFactors ?? true;
+      this.#methods.takeExample(x, g, rate, scale, penalty, onFactors ? running : 0, this.#updates + 1);
+    }
+    this.#updates++;
     this.#step++;
     this.#version++;
   }
@@ -162,38 +181,57 @@ export class AdapterLearning {
     const { u, v } = this.#blocks;
     const pending = this.#blocks.use("pending");
     const running = this.#blocks.use("fisherRunning");
-    this.#kernels.accumulate(pending, this.#x, this.#g, u, v, this.#scaling, reward, running, this.#spec.fisherDecay);
+    const rule = this.#methods?.rule;
+    const tracked = rule?.onFactors === false ? 0 : running;
+    this.#kernels.accumulate(pending, this.#x, this.#g, u, v, this.#scaling, reward, tracked, this.#spec.fisherDecay);
+    rule?.track(this.#x, this.#g);
     this.#pendingUpdates++;
     this.#step++;
   }
 
-  /** Allows or refuses what `applyPending` would do. */
-  allowPending(learningRate: number, penalty?: Penalty): void {
-    checkRange(learningRate, 0, Limits.FLOAT32, "learningRate");
+  /**
+   * Allows or refuses an update along the mean of the pending gradients.
+   * @param learningRate a plain step of this length, with the caller's penalty if there is one; by default the adapter's own
+   * optimiser, schedule, clipping and penalty
+   */
+  allowUpdate(learningRate?: number, penalty?: Penalty): void {
+    if (learningRate !== undefined) checkRange(learningRate, 0, Limits.FLOAT32, "learningRate");
     if (penalty !== undefined) checkRange(penalty.ewcLambda, 0, Number.MAX_VALUE, "ewcLambda");
     if (this.#pendingUpdates === 0) return;
-    const step = (learningRate / this.#pendingUpdates) * this.#limits.pending;
-    if (penalty === undefined) {
-      this.#limits.allowStep(step);
-      return;
+    const { kernels } = this.#runtime;
+    const { length } = this.#blocks;
+    if (learningRate === undefined) {
+      const mean = Math.sqrt(kernels.sumSquares(this.#blocks.pointer("pending"), length)) / this.#pendingUpdates;
+      checkMagnitude(mean, "pending gradients");
+      this.#setRate(this.#clipped(mean) / this.#pendingUpdates);
+    } else {
+      this.#setRate(1, learningRate / this.#pendingUpdates, learningRate * (penalty?.ewcLambda ?? 0));
     }
-    checkMagnitude(learningRate * penalty.ewcLambda, "penalty");
-    checkAllSquares(this.#runtime.view(penalty.fisher, this.#blocks.length), "fisher");
-    this.#limits.allowStep(step, this.#runtime.kernels.maxAbs(penalty.anchor, this.#blocks.length));
+    const rate = this.#example[RATE]!;
+    const gradient = this.#example[SCALE]! * this.#limits.pending;
+    const methods = learningRate === undefined ? this.#methods : null;
+    if (penalty !== undefined) checkAllSquares(this.#runtime.view(penalty.fisher, length), "fisher");
+    this.#limits.allowStep(
+      methods?.allow(rate, gradient, this.#example[PENALTY]!) ?? rate * gradient,
+      penalty && kernels.maxAbs(penalty.anchor, length),
+    );
   }
 
-  /** w <- w - learningRate * (mean of the pending gradients + penalty), and clears them; nothing if there are none. */
-  applyPending(learningRate: number, penalty?: Penalty): void {
+  /** The update that was allowed, which clears the pending gradients. @param plain whether a learning rate was given */
+  update(plain: boolean, penalty?: Penalty): void {
     if (this.#pendingUpdates === 0) return;
     const { parameters, length } = this.#blocks;
     const { kernels } = this.#runtime;
     const pending = this.#blocks.pointer("pending");
-    const rate = learningRate / this.#pendingUpdates;
-    if (penalty === undefined) kernels.apply(parameters, pending, length, rate);
-    else {
-      const { fisher, anchor, ewcLambda } = penalty;
-      kernels.applyEwc(parameters, pending, fisher, anchor, length, rate, learningRate * ewcLambda);
-    }
+    const rate = this.#example[RATE]!;
+    const scale = this.#example[SCALE]!;
+    const pull = this.#example[PENALTY]!;
+    const fisher = plain ? (penalty?.fisher ?? 0) : this.#blocks.pointer("fisher");
+    const anchor = penalty?.anchor ?? this.#blocks.pointer("anchor");
+    if (!plain && this.#methods !== null) this.#methods.takePending(pending, rate, scale, pull, this.#updates + 1);
+    else if (fisher === 0) kernels.apply(parameters, pending, length, rate * scale);
+    else kernels.applyEwc(parameters, pending, fisher, anchor, length, rate * scale, pull);
+    this.#updates++;
     this.#version++;
     this.#blocks.clear("pending");
     this.#pendingUpdates = 0;
@@ -203,31 +241,31 @@ export class AdapterLearning {
   /** Allows or refuses to consolidate. @throws MicroLoraError `update-overflow`, `memory-full` */
   allowConsolidation(): void {
     if (this.#spec.ewcLambda === 0) return;
-    this.#limits.allowConsolidation();
     for (const block of ["fisher", "anchor"] as const) this.#blocks.reserve(block);
+    if (this.#methods?.rule) this.#methods.rule.allowConsolidation();
+    else this.#limits.allowConsolidation();
   }
 
-  /** fisher <- fisher + running, running <- 0, anchor <- weights. */
+  /** Ends a task: the penalty holds on to what the running Fisher found important, and anchor <- weights. */
   consolidate(): void {
     if (this.#spec.ewcLambda === 0) return;
     const { parameters, length } = this.#blocks;
     const { kernels, f32 } = this.#runtime;
-    const running = this.#blocks.pointer("fisherRunning");
-    const fisher = this.#blocks.use("fisher");
-    if (running !== 0) kernels.apply(fisher, running, length, -1);
-    this.#blocks.clear("fisherRunning");
+    if (this.#methods?.rule) this.#methods.rule.consolidate();
+    else consolidateFactors(kernels, this.#blocks, this.#spec.ewc);
     f32.copyWithin(this.#blocks.use("anchor") >>> 2, parameters >>> 2, (parameters >>> 2) + length);
   }
 
   /** Forgets everything but the parameters. */
   reset(): void {
-    this.restore({ step: 0, pendingUpdates: 0 });
+    this.restore({ step: 0, pendingUpdates: 0, updates: 0 });
   }
 
   exportState(): LearningState {
     const state: { -readonly [K in keyof LearningState]: LearningState[K] } = {
       step: this.#step,
       pendingUpdates: this.#pendingUpdates,
+      updates: this.#updates,
     };
     for (const block of LEARNING_BLOCKS) {
       const view = this.#blocks.view(block);
@@ -247,13 +285,36 @@ export class AdapterLearning {
     }
     this.#step = state.step;
     this.#pendingUpdates = state.pendingUpdates;
+    this.#updates = state.updates;
     this.#version++;
     this.#limits.measure();
+    this.#methods = this.#bind();
   }
 
   #allowFisher(): void {
     if (this.#spec.ewcLambda === 0) return;
-    this.#limits.allowRunning((this.#example[NORM]! + this.#example[LOST]!) ** 2);
+    const example = this.#example;
+    const rule = this.#methods?.rule;
+    if (rule?.onFactors === false) rule.allowTracking(example[INPUT_SQUARES]!, example[GRADIENT_SQUARES]!);
+    else this.#limits.allowRunning((example[NORM]! + example[LOST]!) ** 2);
     this.#blocks.reserve("fisherRunning");
+  }
+
+  /** What is left of a gradient of this norm, as a factor (Pascanu et al. 2013, algorithm 1). */
+  #clipped(norm: number): number {
+    const { clipNorm } = this.#spec;
+    return clipNorm === null || norm <= clipNorm ? 1 : clipNorm / norm;
+  }
+
+  #setRate(scale: number, rate = this.#scheduledRate, penalty = rate * this.#spec.ewcLambda): void {
+    this.#example[RATE] = rate;
+    this.#example[SCALE] = scale;
+    this.#example[PENALTY] = penalty;
+    checkMagnitude(penalty, "penalty");
+  }
+
+  get #scheduledRate(): number {
+    const { learningRate, methods } = this.#spec;
+    return learningRate * (methods.schedule?.factorAt(this.#updates + 1) ?? 1);
   }
 }

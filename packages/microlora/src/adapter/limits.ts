@@ -1,6 +1,6 @@
 import { MicroLoraError } from "../base/errors.js";
 import type { Runtime } from "../kernels/runtime.js";
-import type { AdapterBlocks } from "./blocks.js";
+import type { AdapterBlocks, LearningBlock } from "./blocks.js";
 
 /** A little below the largest float32, so that rounding on the way cannot reach infinity. */
 const LIMIT = 3.4e38;
@@ -44,10 +44,10 @@ export class Limits {
   /** Measures every bound; after the blocks were written by anything but a step. */
   measure(): void {
     this.#bounds[WEIGHTS] = this.#runtime.kernels.maxAbs(this.#blocks.parameters, this.#blocks.length);
-    this.#bounds[ANCHOR] = this.#maxOf("anchor");
-    this.#bounds[FISHER] = this.#maxOf("fisher");
-    this.#bounds[RUNNING] = this.#maxOf("fisherRunning");
-    this.#bounds[PENDING] = this.#maxOf("pending");
+    this.#bounds[ANCHOR] = this.maxOf("anchor");
+    this.#bounds[FISHER] = this.maxOf("fisher");
+    this.#bounds[RUNNING] = this.maxOf("fisherRunning");
+    this.#bounds[PENDING] = this.maxOf("pending");
   }
 
   /**
@@ -94,8 +94,9 @@ export class Limits {
     this.#bounds[PENDING] = 0;
   }
 
-  #maxOf(block: "anchor" | "fisher" | "fisherRunning" | "pending"): number {
+  /** Largest magnitude in a block; 0 if it is not in use. */
+  maxOf(block: LearningBlock): number {
     const pointer = this.#blocks.pointer(block);
-    return pointer === 0 ? 0 : this.#runtime.kernels.maxAbs(pointer, this.#blocks.length);
+    return pointer === 0 ? 0 : this.#runtime.kernels.maxAbs(pointer, this.#blocks.lengthOf(block));
   }
 }

@@ -8,6 +8,7 @@ import { dropout } from "./dropout.js";
 import { initialA } from "./initial.js";
 import { AdapterLearning, type LearningState } from "./learning.js";
 import { type MergeTarget, merge } from "./merge.js";
+import { lengthsOf } from "./methods.js";
 import { refuseInput } from "./refuse-input.js";
 import { type AdapterSpec, scalingOf, shapeOf } from "./spec.js";
 import { type ForwardToken, TokenRing } from "./token.js";
@@ -52,7 +53,7 @@ export class LoraAdapter {
     this.runtime = runtime;
     this.scaling = scalingOf(spec);
     this.kernels = runtime.kernels.forShape(shapeOf(spec));
-    this.#blocks = new AdapterBlocks(runtime, shapeOf(spec));
+    this.#blocks = new AdapterBlocks(runtime, shapeOf(spec), lengthsOf(shapeOf(spec), spec.methods));
     this.#learning = new AdapterLearning(runtime, this.#blocks, spec, this.scaling);
     this.#stream = streamOf(spec.module);
     this.reset();
@@ -178,8 +179,8 @@ export class LoraAdapter {
 
   /** w <- w - learningRate * mean of the pending gradients, which it clears; does nothing if there are none. */
   applyGradients(learningRate: number): void {
-    this.learning.allowPending(learningRate);
-    this.learning.applyPending(learningRate);
+    this.learning.allowUpdate(learningRate);
+    this.learning.update(true);
   }
 
   /**
@@ -199,23 +200,20 @@ export class LoraAdapter {
     optimalBias?: Float32Array,
   ): void {
     const noBias = new Float32Array(this.spec.bias ? this.outFeatures : 0);
-    const fisher = [fisherA, fisherB, fisherBias ?? noBias];
-    const anchor = [optimalA, optimalB, optimalBias ?? noBias];
     const widths = [this.rank * this.inFeatures, this.rank * this.outFeatures, noBias.length];
-    for (const [i, part] of ["A", "B", "Bias"].entries()) {
-      checkFloats(fisher[i]!, widths[i]!, `fisher${part}`);
-      checkAllFinite(fisher[i]!, `fisher${part}`);
-      checkFloats(anchor[i]!, widths[i]!, `optimal${part}`);
-      checkAllFinite(anchor[i]!, `optimal${part}`);
+    const parts = { fisherA, fisherB, fisherBias, optimalA, optimalB, optimalBias };
+    const { f32, scratch } = this.runtime;
+    const fisher = scratch.output.reserve(2 * this.paramCount);
+    let at = fisher >>> 2;
+    for (const [i, [name, part = noBias]] of Object.entries(parts).entries()) {
+      checkFloats(part, widths[i % 3]!, name);
+      checkAllFinite(part, name);
+      f32.set(part, at);
+      at += part.length;
     }
-    const { scratch } = this.runtime;
-    const fisherPointer = scratch.input.reserve(this.paramCount);
-    const anchorPointer = scratch.output.reserve(this.paramCount);
-    this.#concatenate(fisher, fisherPointer);
-    this.#concatenate(anchor, anchorPointer);
-    const penalty = { fisher: fisherPointer, anchor: anchorPointer, ewcLambda };
-    this.learning.allowPending(learningRate, penalty);
-    this.learning.applyPending(learningRate, penalty);
+    const penalty = { fisher, anchor: fisher + 4 * this.paramCount, ewcLambda };
+    this.learning.allowUpdate(learningRate, penalty);
+    this.learning.update(true, penalty);
   }
 
   /** Back to the initial state, bit for bit: weights, learning state, pending gradients and counters. */
@@ -320,13 +318,5 @@ export class LoraAdapter {
     const masked = this.runtime.view(this.#masked, this.inFeatures);
     dropout(x, masked, this.spec.dropout, this.spec.seed, this.#stream, this.step);
     return this.#masked;
-  }
-
-  #concatenate(parts: readonly Float32Array[], pointer: Pointer): void {
-    let at = pointer >>> 2;
-    for (const part of parts) {
-      this.runtime.f32.set(part, at);
-      at += part.length;
-    }
   }
 }

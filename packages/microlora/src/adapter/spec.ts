@@ -1,5 +1,6 @@
 import type { AdapterShape } from "../kernels/contract.js";
 import type { Init } from "./initial.js";
+import type { Method, Methods } from "./methods.js";
 
 /** Everything that makes one adapter what it is before it has learned anything. */
 export interface AdapterSpec {
@@ -16,6 +17,13 @@ export interface AdapterSpec {
   readonly learningRate: number;
   readonly ewcLambda: number;
   readonly fisherDecay: number;
+  /** Bound on the norm of one step's gradient; null for none. */
+  readonly clipNorm: number | null;
+  readonly optimizer: Method;
+  readonly ewc: Method;
+  readonly schedule: Method;
+  /** @internal The code of the three. */
+  readonly methods: Methods;
 }
 
 /** alpha / rank (Hu et al. 2021), or alpha / sqrt(rank) with rsLoRA (Kalajdzievski 2023). */

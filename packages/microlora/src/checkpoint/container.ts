@@ -15,7 +15,11 @@ import { crc32 } from "./crc32.js";
  * One state has one byte sequence: keys are written in one order, blocks in one order, and nothing depends on time.
  */
 const MAGIC = Uint8Array.of(0x89, 0x4d, 0x4c, 0x4f, 0x52, 0x41, 0x0d, 0x0a);
-const VERSION = 1;
+const VERSION = 2;
+/** Versions that can be read; what a newer one added has its default in an older one. */
+const READABLE = [1, VERSION];
+/** What to do about a file that is damaged. */
+export const REMEDY = "Restore the file from a copy";
 const PREFIX_BYTES = 20;
 const CRC_BYTES = 4;
 
@@ -53,18 +57,18 @@ export function readContainer(bytes: Uint8Array, kind: string): { header: unknow
   if (bytes.length < PREFIX_BYTES + CRC_BYTES) truncated(bytes.length, PREFIX_BYTES + CRC_BYTES);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const version = view.getUint32(8, true);
-  if (version !== VERSION) {
+  if (!READABLE.includes(version)) {
     fail(
       "unsupported-version",
       8,
-      `says version ${version}, this program reads ${VERSION}`,
+      `says version ${version}, this program reads ${READABLE.join(", ")}`,
       "Use the program that wrote it",
     );
   }
   const length = view.getUint32(12, true);
   if (bytes.length < length) truncated(bytes.length, length);
   if (bytes.length > length) {
-    fail("corrupt-checkpoint", 12, `says ${length} bytes, there are ${bytes.length}`, "Restore the file from a copy");
+    fail("corrupt-checkpoint", 12, `says ${length} bytes, there are ${bytes.length}`);
   }
   const headerBytes = view.getUint32(16, true);
   const dataStart = PREFIX_BYTES + headerBytes;
@@ -72,29 +76,18 @@ export function readContainer(bytes: Uint8Array, kind: string): { header: unknow
   const stored = view.getUint32(end, true);
   const computed = crc32(bytes.subarray(0, end));
   if (stored !== computed) {
-    fail(
-      "checksum-mismatch",
-      end,
-      `holds checksum ${stored}, the bytes give ${computed}`,
-      "Restore the file from a copy",
-    );
+    fail("checksum-mismatch", end, `holds checksum ${stored}, the bytes give ${computed}`);
   }
   if (dataStart > end || headerBytes % 4 !== 0 || end % 4 !== 0) {
-    fail(
-      "corrupt-checkpoint",
-      16,
-      `gives a header of ${headerBytes} bytes, in a file of ${length}`,
-      "Restore the file from a copy",
-    );
+    fail("corrupt-checkpoint", 16, `gives a header of ${headerBytes} bytes, in a file of ${length}`);
   }
   const floats = new Float32Array((end - dataStart) / 4);
   new Uint8Array(floats.buffer).set(bytes.subarray(dataStart, end));
-  const text = decodeHeader(bytes.subarray(PREFIX_BYTES, dataStart));
-  const header = parseHeader(text);
+  const { text, header } = decodeHeader(bytes.subarray(PREFIX_BYTES, dataStart));
   const found: unknown = Object(header).kind;
   if (found !== kind)
     fail("not-a-checkpoint", PREFIX_BYTES, `holds ${shown(found)}, not ${shown(kind)}`, "Load it as what it is");
-  return { header, body: new Body(text, floats) };
+  return { header, body: new Body(version, text, floats) };
 }
 
 /** Gives out the numbers of a file in order, and refuses to give more than there are or to leave some. */
@@ -103,7 +96,11 @@ export class Body {
   readonly #floats: Float32Array;
   #at = 0;
 
-  constructor(text: string, floats: Float32Array) {
+  constructor(
+    readonly version: number,
+    text: string,
+    floats: Float32Array,
+  ) {
     this.#text = text;
     this.#floats = floats;
   }
@@ -125,7 +122,7 @@ export class Body {
 
 /** Refuses what a header says of itself. */
 export function corrupt(where: string, problem: string): never {
-  throw new MicroLoraError("corrupt-checkpoint", where, problem, "Restore the file from a copy");
+  throw new MicroLoraError("corrupt-checkpoint", where, problem, REMEDY);
 }
 
 /** The JSON of a header, padded with spaces to a multiple of four bytes of UTF-8. */
@@ -134,29 +131,17 @@ function encodeHeader(header: object): string {
   return json + " ".repeat(-new TextEncoder().encode(json).length & 3);
 }
 
-function decodeHeader(bytes: Uint8Array): string {
+function decodeHeader(bytes: Uint8Array): { text: string; header: unknown } {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return { text, header: JSON.parse(text) };
   } catch (cause) {
-    throw new MicroLoraError("corrupt-checkpoint", "header", "is not UTF-8", "Restore the file from a copy", { cause });
-  }
-}
-
-function parseHeader(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new MicroLoraError("corrupt-checkpoint", "header", "is not JSON", "Restore the file from a copy", { cause });
+    throw new MicroLoraError("corrupt-checkpoint", "header", "is not JSON in UTF-8", REMEDY, { cause });
   }
 }
 
 function truncated(length: number, wanted: number): never {
-  fail(
-    "truncated-checkpoint",
-    length,
-    `is the end, but at least ${wanted} bytes are expected`,
-    "Restore the file from a copy",
-  );
+  fail("truncated-checkpoint", length, `is the end, but at least ${wanted} bytes are expected`);
 }
 
 function fail(
@@ -168,7 +153,7 @@ function fail(
     | "corrupt-checkpoint",
   at: number,
   problem: string,
-  remedy: string,
+  remedy = REMEDY,
 ): never {
   throw new MicroLoraError(code, `byte ${at}`, problem, remedy);
 }

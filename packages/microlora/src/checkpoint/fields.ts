@@ -1,5 +1,5 @@
 import { MicroLoraError, shown } from "../base/errors.js";
-import { corrupt } from "./container.js";
+import { corrupt, REMEDY } from "./container.js";
 
 /** A JSON object, or `corrupt-checkpoint`. */
 export function record(value: unknown, where: string): Readonly<Record<string, unknown>> {
@@ -24,6 +24,6 @@ export function checkStored(check: () => void): void {
     check();
   } catch (cause) {
     const problem = (cause as Error).message;
-    throw new MicroLoraError("corrupt-checkpoint", "config", problem, "Restore the file from a copy", { cause });
+    throw new MicroLoraError("corrupt-checkpoint", "config", problem, REMEDY, { cause });
   }
 }

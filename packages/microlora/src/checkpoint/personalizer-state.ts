@@ -1,3 +1,4 @@
+import type { Method } from "../adapter/methods.js";
 import { shown } from "../base/errors.js";
 import { norm } from "../base/unit.js";
 import { checkPersonalizer, type ResolvedPersonalizer, SLOW_MODULE } from "../learn/personalizer-config.js";
@@ -23,7 +24,7 @@ export function encodePersonalizer(state: PersonalizerState): Uint8Array {
   return writeContainer(headerOf(state), [...kept, ...(slow === null ? [] : stateBlocks(slow))]);
 }
 
-function headerOf({ config, enabled, clicks, recall, slow }: PersonalizerState): object {
+function headerOf({ config, enabled, clicks, recall, slow }: PersonalizerState, version?: number): object {
   return {
     kind: "personalizer",
     dimensions: config.dimensions,
@@ -32,12 +33,12 @@ function headerOf({ config, enabled, clicks, recall, slow }: PersonalizerState):
     enabled,
     clicks,
     recall: config.recall && recall && recallHeader(config.recall, recall, config.dimensions),
-    slow: slow && stateHeader(slow),
+    slow: slow && stateHeader(slow, version),
   };
 }
 
 /** The checked state that bytes hold. @throws MicroLoraError */
-export function decodePersonalizer(bytes: Uint8Array): PersonalizerState {
+export function decodePersonalizer(bytes: Uint8Array, methods?: readonly Method[]): PersonalizerState {
   const { header, body } = readContainer(bytes, "personalizer");
   const fields = record(header, "header");
   const recall = fields.recall === null ? null : record(fields.recall, "recall");
@@ -47,15 +48,15 @@ export function decodePersonalizer(bytes: Uint8Array): PersonalizerState {
     enabled: fields.enabled as boolean,
     clicks: count(fields.clicks, "clicks"),
     recall: recall && readRecall(recall, config.dimensions, body),
-    slow: fields.slow === null ? null : readState(fields.slow, body),
+    slow: fields.slow === null ? null : readState(fields.slow, body, methods),
   };
-  checkPersonalizerState(state);
-  body.end(headerOf(state));
+  checkPersonalizerState(state, methods);
+  body.end(headerOf(state, body.version));
   return state;
 }
 
 /** Refuses a state that no `Personalizer` could be in. @throws MicroLoraError */
-export function checkPersonalizerState(state: PersonalizerState): void {
+export function checkPersonalizerState(state: PersonalizerState, methods?: readonly Method[]): void {
   const { config, enabled, clicks, recall, slow } = record(state, "state") as unknown as PersonalizerState;
   if (record(config, "config").recall !== null) record(config.recall, "config.recall");
   if (recall !== null) record(recall, "recall");
@@ -65,7 +66,7 @@ export function checkPersonalizerState(state: PersonalizerState): void {
   if ((config.recall === null) !== (recall === null)) corrupt("recall", "has a configuration or clicks, but not both");
   if (config.recall !== null && recall !== null) checkRecall(config.recall, recall, config.dimensions);
   if (slow === null) return;
-  checkState(slow);
+  checkState(slow, methods);
   const module = slow.config.modules[0];
   const fits = module?.inFeatures === config.dimensions && module.outFeatures === config.dimensions;
   if (slow.config.modules.length !== 1 || module?.module !== SLOW_MODULE || !fits) {

@@ -5,7 +5,7 @@ import { expectRejection, expectSameBytes } from "../base/refusals.test-support.
 import { floats } from "../base/samples.test-support.js";
 import { KERNELS_NAMES } from "../kernels/contract.js";
 import { MicroLora } from "../micro-lora.js";
-import { forge, partsOf } from "./forge.test-support.js";
+import { forge, partsOf, withHeader } from "./forge.test-support.js";
 
 /** Things to do to a model, by the names under which a property test picks them. */
 const ACTIONS: Readonly<Record<string, (lora: MicroLora, seed: number) => void>> = {
@@ -176,4 +176,17 @@ describe("the base model", () => {
       expectSameBytes(back.toBytes(), bytes);
     }
   });
+});
+
+test("a file of version 1, which had no choice of methods, still opens, and is written anew as version 2", async () => {
+  using lora = await MicroLora.create({ hiddenSize: 5, kernels: "simd" });
+  lora.learn(floats(5, 1), { gradient: floats(5, 2) });
+  const current = lora.toBytes();
+  const old = withHeader(forge({ ...partsOf(current), version: 1 }), (header) => {
+    for (const key of ["clipNorm", "optimizer", "ewc", "schedule"]) delete header.config.learning[key];
+    for (const adapter of header.adapters) delete adapter.updates;
+  });
+  expect(partsOf(old).version).toBe(1);
+  using back = await MicroLora.fromBytes(old, { kernels: "simd" });
+  expectSameBytes(back.toBytes(), current);
 });

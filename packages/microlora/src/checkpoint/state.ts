@@ -1,8 +1,9 @@
 import { LEARNING_BLOCKS, type LearningBlock, paramCountOf } from "../adapter/blocks.js";
-import { checkConfig, type ResolvedConfig } from "../adapter/config.js";
+import { checkConfig, type ResolvedConfig, resolveLearning } from "../adapter/config.js";
 import type { AdapterState } from "../adapter/lora-adapter.js";
+import { lengthsOf, type Method, type Methods, resolveMethods } from "../adapter/methods.js";
 import { shown } from "../base/errors.js";
-import { KERNELS_NAMES, type KernelsName } from "../kernels/contract.js";
+import { type AdapterShape, KERNELS_NAMES, type KernelsName } from "../kernels/contract.js";
 import { type Body, corrupt, readContainer, writeContainer } from "./container.js";
 import { array, checkStored, count, record } from "./fields.js";
 
@@ -24,22 +25,26 @@ export function encodeState(state: MicroLoraState): Uint8Array {
 }
 
 /** The checked state that bytes hold. @throws MicroLoraError */
-export function decodeState(bytes: Uint8Array): MicroLoraState {
+export function decodeState(bytes: Uint8Array, methods?: readonly Method[]): MicroLoraState {
   const { header, body } = readContainer(bytes, "micro-lora");
-  const state = readState(header, body);
-  body.end(headerOf(state));
+  const state = readState(header, body, methods);
+  body.end(headerOf(state, body.version));
   return state;
 }
 
-function headerOf(state: MicroLoraState): object {
-  return { kind: "micro-lora", ...stateHeader(state) };
+function headerOf(state: MicroLoraState, version?: number): object {
+  return { kind: "micro-lora", ...stateHeader(state, version) };
 }
 
-/** What a file says of a state beside its numbers, in the one order in which it is written. */
-export function stateHeader(state: MicroLoraState): object {
+/**
+ * What a file says of a state beside its numbers, in the one order in which it is written.
+ * @param version of the format; 1 had no choice of methods
+ */
+export function stateHeader(state: MicroLoraState, version = 2): object {
   const { config, kernels, enabled, adaptationCount, forwardCount, adapters } = state;
   const { rank, alpha, rsLora, dropout, bias, init, seed, learning, baseModel, modules } = config;
-  const { learningRate, ewcLambda, fisherDecay } = learning;
+  const { learningRate, ewcLambda, fisherDecay, clipNorm, optimizer, ewc, schedule } = learning;
+  const methods = { clipNorm, optimizer: header(optimizer), ewc: header(ewc), schedule: header(schedule) };
   return {
     config: {
       rank,
@@ -49,7 +54,7 @@ export function stateHeader(state: MicroLoraState): object {
       bias,
       init,
       seed,
-      learning: { learningRate, ewcLambda, fisherDecay },
+      learning: { learningRate, ewcLambda, fisherDecay, ...(version > 1 && methods) },
       baseModel,
       modules: modules.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures })),
     },
@@ -60,9 +65,14 @@ export function stateHeader(state: MicroLoraState): object {
     adapters: adapters.map((adapter) => ({
       step: adapter.step,
       pendingUpdates: adapter.pendingUpdates,
+      ...(version > 1 && { updates: adapter.updates }),
       blocks: LEARNING_BLOCKS.filter((block) => adapter[block] !== undefined),
     })),
   };
+}
+
+function header({ name, settings }: Method): Method {
+  return { name, settings };
 }
 
 /** The numbers of a state: for each adapter A, B, the bias, and the learning blocks that its header names. */
@@ -75,28 +85,29 @@ export function stateBlocks(state: MicroLoraState): Float32Array[] {
 }
 
 /** Takes a state from a header that is not trusted yet, and the numbers that go with it. */
-export function readState(header: unknown, body: Body): MicroLoraState {
+export function readState(header: unknown, body: Body, known?: readonly Method[]): MicroLoraState {
   const fields = record(header, "header");
-  const config = readConfig(fields.config);
+  const config = readConfig(fields.config, body.version);
+  const methods = resolveMethods(config.learning, known ?? []);
   const adapters = array(fields.adapters, "adapters").map((adapter, i) => {
     const dimensions = config.modules[i];
     if (dimensions === undefined) corrupt("adapters", "are more than the modules");
-    return readAdapter(record(adapter, `adapters[${i}]`), config, dimensions, body);
+    return readAdapter(record(adapter, `adapters[${i}]`), config, dimensions, methods, body);
   });
   const state = {
     config,
     kernels: fields.kernels as KernelsName,
     enabled: fields.enabled as boolean,
-    adaptationCount: count(fields.adaptationCount, "adaptationCount"),
-    forwardCount: count(fields.forwardCount, "forwardCount"),
+    adaptationCount: fields.adaptationCount as number,
+    forwardCount: fields.forwardCount as number,
     adapters,
   };
-  checkState(state);
+  checkState(state, known);
   return state;
 }
 
-/** Refuses a state, of a file or of a caller, that no `MicroLora` could be in. @throws MicroLoraError */
-export function checkState(state: MicroLoraState): void {
+/** Refuses a state, of a file or of a caller, that no `MicroLora` could be in, and finds its methods. @throws MicroLoraError */
+export function checkState(state: MicroLoraState, known: readonly Method[] = []): Methods {
   const { config } = record(state, "state");
   record(record(config, "config").learning, "config.learning");
   for (const [i, module] of array(state.config.modules, "config.modules").entries())
@@ -111,16 +122,19 @@ export function checkState(state: MicroLoraState): void {
   if (state.adapters.length !== modules.length) {
     corrupt("adapters", `are ${state.adapters.length}, for ${modules.length} modules`);
   }
-  for (const [i, adapter] of state.adapters.entries()) checkAdapter(adapter, state.config, modules[i]!);
+  const methods = resolveMethods(state.config.learning, known);
+  for (const [i, adapter] of state.adapters.entries()) checkAdapter(adapter, state.config, modules[i]!, methods);
+  return methods;
 }
 
 type Dimensions = ResolvedConfig["modules"][number];
 
-function readConfig(value: unknown): ResolvedConfig {
+function readConfig(value: unknown, version: number): ResolvedConfig {
   const fields = record(value, "config");
+  const learning = record(fields.learning, "config.learning");
   const config = {
     ...fields,
-    learning: record(fields.learning, "config.learning"),
+    learning: version > 1 ? learning : resolveLearning(learning),
     modules: array(fields.modules, "config.modules").map((module, i) => record(module, `config.modules[${i}]`)),
   } as unknown as ResolvedConfig;
   checkStored(() => checkConfig(config));
@@ -131,15 +145,18 @@ function readAdapter(
   fields: Readonly<Record<string, unknown>>,
   config: ResolvedConfig,
   { module, inFeatures, outFeatures }: Dimensions,
+  methods: Methods,
   body: Body,
 ): AdapterState {
-  const paramCount = paramCountOf({ rank: config.rank, inFeatures, outFeatures, bias: config.bias ? 1 : 0 });
+  const shape: AdapterShape = { rank: config.rank, inFeatures, outFeatures, bias: config.bias ? 1 : 0 };
+  const lengths = lengthsOf(shape, methods);
   const state: { -readonly [K in keyof AdapterState]: AdapterState[K] } = {
     module,
     loraA: body.take(config.rank * inFeatures, `${module}.loraA`),
     loraB: body.take(config.rank * outFeatures, `${module}.loraB`),
-    step: count(fields.step, `${module}.step`),
-    pendingUpdates: count(fields.pendingUpdates, `${module}.pendingUpdates`),
+    step: fields.step as number,
+    pendingUpdates: fields.pendingUpdates as number,
+    updates: (body.version > 1 ? fields.updates : fields.step) as number,
   };
   if (config.bias) state.bias = body.take(outFeatures, `${module}.bias`);
   const names = array(fields.blocks, `${module}.blocks`);
@@ -150,7 +167,7 @@ function readAdapter(
       `are ${names.map(shown).join(", ")}, not some of ${LEARNING_BLOCKS.join(", ")} in this order`,
     );
   }
-  for (const block of known) state[block] = body.take(paramCount, `${module}.${block}`);
+  for (const block of known) state[block] = body.take(lengths[block] ?? paramCountOf(shape), `${module}.${block}`);
   return state;
 }
 
@@ -158,6 +175,7 @@ function checkAdapter(
   state: AdapterState,
   config: ResolvedConfig,
   { module, inFeatures, outFeatures }: Dimensions,
+  methods: Methods,
 ): void {
   const { rank, bias } = config;
   if (state.module !== module) corrupt("adapters", `have ${shown(state.module)} in the place of ${module}`);
@@ -166,12 +184,13 @@ function checkAdapter(
   if (bias !== (state.bias !== undefined))
     corrupt(`${module}.bias`, bias ? "is missing" : "is there, though config.bias is false");
   if (state.bias !== undefined) checkBlock(state.bias, outFeatures, `${module}.bias`);
-  count(state.step, `${module}.step`);
-  count(state.pendingUpdates, `${module}.pendingUpdates`);
-  const paramCount = paramCountOf({ rank, inFeatures, outFeatures, bias: bias ? 1 : 0 });
+  for (const counter of ["step", "updates", "pendingUpdates"] as const) count(state[counter], `${module}.${counter}`);
+  const shape: AdapterShape = { rank, inFeatures, outFeatures, bias: bias ? 1 : 0 };
+  const lengths = lengthsOf(shape, methods);
   for (const block of LEARNING_BLOCKS) {
     const values = state[block];
-    if (values !== undefined) checkBlock(values, paramCount, `${module}.${block}`, SQUARES.includes(block));
+    const length = lengths[block] ?? paramCountOf(shape);
+    if (values !== undefined) checkBlock(values, length, `${module}.${block}`, !SIGNED.includes(block));
   }
   if (state.pendingUpdates > 0 !== (state.pending !== undefined)) {
     corrupt(`${module}.pending`, `does not go with ${state.pendingUpdates} pending updates`);
@@ -180,7 +199,7 @@ function checkAdapter(
     corrupt(`${module}.fisher`, "and anchor go together");
 }
 
-const SQUARES: readonly LearningBlock[] = ["fisher", "fisherRunning"];
+const SIGNED: readonly LearningBlock[] = ["anchor", "pending", "momentum"];
 
 function checkBlock(values: Float32Array, length: number, where: string, squares = false): void {
   if (!(values instanceof Float32Array) || values.length !== length) corrupt(where, `is not ${length} float32 values`);

@@ -8,14 +8,14 @@ import {
   type KernelsName,
 } from "./contract.js";
 import { isAvailable } from "./probe.js";
-import { hex as relaxedHex } from "./relaxed.generated.js";
+import { code as relaxedCode } from "./relaxed.generated.js";
 import { createScalarKernels } from "./scalar.js";
-import { hex as simdHex } from "./simd.generated.js";
+import { code as simdCode } from "./simd.generated.js";
 import { wasmKernels } from "./wasm.js";
 
 const factories: { readonly [K in KernelsName]: KernelsFactory } = {
-  relaxed: wasmKernels("relaxed", relaxedHex),
-  simd: wasmKernels("simd", simdHex),
+  relaxed: wasmKernels("relaxed", relaxedCode),
+  simd: wasmKernels("simd", simdCode),
   scalar: async (memory) => createScalarKernels(memory),
 };
 

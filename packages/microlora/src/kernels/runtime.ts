@@ -20,6 +20,8 @@ export interface RuntimeOptions {
  */
 export class Runtime {
   readonly kernels: Kernels;
+  /** @internal For further kernels over it. */
+  readonly memory: WebAssembly.Memory;
   readonly buffer: ArrayBufferLike;
   /** The whole memory as float32: index = pointer / 4. */
   readonly f32: Float32Array;
@@ -31,6 +33,7 @@ export class Runtime {
 
   private constructor(memory: WebAssembly.Memory, kernels: Kernels) {
     this.kernels = kernels;
+    this.memory = memory;
     this.buffer = memory.buffer;
     this.f32 = new Float32Array(memory.buffer);
     this.u32 = new Uint32Array(memory.buffer);

@@ -8,18 +8,34 @@ type Shaped<F extends (...args: never[]) => unknown> = (...args: [...Parameters<
 type AdapterExports = { readonly [K in Exclude<keyof AdapterKernels, "accumulate">]: Shaped<AdapterKernels[K]> };
 
 /** Makes the factory of one WebAssembly build, compiled on first use and once per process. */
-export function wasmKernels(name: KernelsName, hex: string): KernelsFactory {
-  let module: Promise<WebAssembly.Module> | undefined;
+export function wasmKernels(name: KernelsName, code: string): KernelsFactory {
+  const load = wasmExports<AdapterExports & VectorKernels>(code);
   return async (memory) => {
-    module ??= WebAssembly.compile(decodeHex(hex));
-    const { exports } = await WebAssembly.instantiate(await module, { env: { memory } });
-    const kernels = exports as unknown as AdapterExports & VectorKernels;
+    const kernels = await load(memory);
     return { ...kernels, name, forShape: (shape) => bindShape(kernels, shape) } satisfies Kernels;
   };
 }
 
-function decodeHex(hex: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16));
+/** The exports of a WebAssembly module over one memory. */
+export function wasmExports<Exports>(code: string): (memory: WebAssembly.Memory) => Promise<Exports> {
+  let module: Promise<WebAssembly.Module> | undefined;
+  return async (memory) => {
+    module ??= WebAssembly.compile(decode(code));
+    const { exports } = await WebAssembly.instantiate(await module, { env: { memory } });
+    return exports as unknown as Exports;
+  };
+}
+
+/** # to z stand for -10 to 77, modulo 256; { and | before them add 88 and 176. */
+function decode(code: string): Uint8Array<ArrayBuffer> {
+  const bytes: number[] = [];
+  let more = 0;
+  for (let i = 0; i < code.length; i++) {
+    const symbol = code.charCodeAt(i) - 35;
+    if (symbol < 88) bytes.push(symbol + more - 10);
+    more = symbol < 88 ? 0 : 88 * (symbol - 87);
+  }
+  return Uint8Array.from(bytes);
 }
 
 /** Closures rather than `bind`: V8 inlines them, and with them the entry into WebAssembly. */

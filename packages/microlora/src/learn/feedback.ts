@@ -1,19 +1,18 @@
 import { checkRange } from "../base/check.js";
 import { MicroLoraError } from "../base/errors.js";
 
-/** What came back for one request. */
+/** What a `MicroLora` learns from: an exact gradient. A `Learner` makes it of any other kind of feedback. */
 export interface Feedback {
-  /** dLoss/dOutput [outFeatures] of the module; what there is to learn from. */
-  readonly gradient?: Float32Array;
+  /** dLoss/dOutput [outFeatures] of the module. */
+  readonly gradient: Float32Array;
   /** Factor of the step in [-1, 1], 1 by default; a negative one moves away. */
   readonly reward?: number;
-  /** How good the answer was, in [0, 1]; told, never a factor of the step, and nothing to learn from by itself. */
-  readonly quality?: number;
   /** The module that the gradient belongs to; all of them by default. */
   readonly module?: string;
-  /** How long the request took. */
-  readonly latencyMicroseconds?: number;
-  readonly sessionId?: string;
+  // The other kinds, for which there is a `Learner`, do not mix with it.
+  readonly chosen?: never;
+  readonly rating?: never;
+  readonly quality?: never;
 }
 
 /** What became of one request; one object, written anew by each call. */
@@ -27,21 +26,16 @@ export interface LearnResult {
 
 /**
  * Checks feedback and returns its gradient.
- * @throws MicroLoraError `nothing-to-learn-from` without a gradient, `out-of-range`, `not-finite`
+ * @throws MicroLoraError `nothing-to-learn-from` without a gradient, or with another kind of feedback beside it,
+ * `out-of-range`, `not-finite`
  */
-export function gradientOf(feedback: Feedback): Float32Array {
-  if (feedback.reward !== undefined) checkRange(feedback.reward, -1, 1, "feedback.reward");
-  if (feedback.quality !== undefined) checkRange(feedback.quality, 0, 1, "feedback.quality");
-  if (feedback.latencyMicroseconds !== undefined) {
-    checkRange(feedback.latencyMicroseconds, 0, Number.MAX_VALUE, "feedback.latencyMicroseconds");
-  }
-  if (feedback.gradient === undefined) {
-    throw new MicroLoraError(
-      "nothing-to-learn-from",
-      "feedback",
-      "has no gradient",
-      "Pass dLoss/dOutput as `gradient`; a quality alone says nothing about the direction",
-    );
-  }
-  return feedback.gradient;
+export function gradientOf({ gradient, reward, chosen, rating, quality }: Feedback): Float32Array {
+  if (reward !== undefined) checkRange(reward, -1, 1, "feedback.reward");
+  if (gradient !== undefined && (chosen ?? rating ?? quality) === undefined) return gradient;
+  throw new MicroLoraError(
+    "nothing-to-learn-from",
+    "feedback",
+    "is not one gradient",
+    "Pass dLoss/dOutput as `gradient`, or hand the feedback to a Learner",
+  );
 }

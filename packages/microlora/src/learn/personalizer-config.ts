@@ -1,3 +1,4 @@
+import type { Method } from "../adapter/methods.js";
 import { checkFinite, checkRange, refuseConfig } from "../base/check.js";
 
 import type { RecallConfig } from "./recall.js";
@@ -10,6 +11,10 @@ export interface SlowConfig {
   readonly learningRate: number;
   readonly ewcLambda: number;
   readonly fisherDecay: number;
+  readonly optimizer?: Method;
+  readonly ewc?: Method;
+  readonly schedule?: Method;
+  readonly clipNorm?: number | null;
 }
 
 /** What a `Personalizer` does, every default filled in. */

@@ -1,0 +1,17 @@
+import type { AnyMethod } from "../adapter/methods.js";
+import { productEwc, rwalk } from "./ewc-methods.js";
+import { adamw, adaptiveRows, momentum } from "./optimizers.js";
+import { cosineDecay, inverseSquareRoot, linearDecay, warmUp } from "./schedules.js";
+
+/** Every method whose code is handed in, for loading a checkpoint that may have any of them. */
+export const METHODS: readonly AnyMethod[] = [
+  momentum(),
+  adamw(),
+  adaptiveRows(),
+  rwalk(),
+  productEwc(),
+  warmUp(0),
+  linearDecay({ updates: 1 }),
+  cosineDecay({ updates: 1 }),
+  inverseSquareRoot(),
+];
