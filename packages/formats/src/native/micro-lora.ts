@@ -58,6 +58,7 @@ export function toMicroLora(file: LoraFile, options: LearningOptions = {}): Micr
       ...(bias && { bias: own ?? new Float32Array(outFeatures) }),
       step: 0,
       pendingUpdates: 0,
+      updates: 0,
     })),
   };
 }
