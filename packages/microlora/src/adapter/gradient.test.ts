@@ -110,17 +110,6 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
     expect((await moved(0)).every((d) => d === 0)).toBe(true);
   });
 
-  test("quality never scales a step", async () => {
-    const learned = async (feedback: object) => {
-      using lora = await trainedLora({ hiddenSize: 6, kernels });
-      lora.learn(floats(6, 1), { gradient: floats(6, 2), ...feedback });
-      return lora.toBytes();
-    };
-    const plain = await learned({});
-    expect(await learned({ quality: 0 })).toEqual(plain);
-    expect(await learned({ quality: 0.3, latencyMicroseconds: 5, sessionId: "s" })).toEqual(plain);
-  });
-
   test("learning a target from examples brings the loss down", async () => {
     using lora = await MicroLora.create({ hiddenSize: 8, bias: true, kernels, learning: { learningRate: 0.05 } });
     const x = floats(8, 1);
