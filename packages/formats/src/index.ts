@@ -1,5 +1,15 @@
 export { FormatError, type FormatErrorCode } from "./base/errors.js";
 export { decodeBincode, encodeBincode } from "./bincode/bincode.js";
+export {
+  COMBINATION_TYPES,
+  type CombinationType,
+  type Combined,
+  type CombineOptions,
+  combine,
+} from "./combine/combine.js";
+export type { MajoritySign } from "./combine/mix.js";
+export type { Mask, MaskRequest } from "./combine/sparsify.js";
+export { addLoras, averageLoras, interpolateLoras, recompress } from "./combine/sums.js";
 export type { DecodeOptions, EncodeOptions, FileFormat } from "./format.js";
 export {
   detectFormat,
