@@ -24,30 +24,27 @@ export function denseOperator(values: Float64Array, rows: number, cols: number):
     rows,
     cols,
     rankBound: Math.min(rows, cols),
-    times: (x) => {
-      const out = new Matrix(rows, x.columns);
-      forEach(values, cols, (value, r, c) => addRow(out, r, value, x, c));
-      return out;
-    },
-    transposedTimes: (x) => {
-      const out = new Matrix(cols, x.columns);
-      forEach(values, cols, (value, r, c) => addRow(out, c, value, x, r));
-      return out;
-    },
+    times: (x) => multiply(values, cols, x, rows, false),
+    transposedTimes: (x) => multiply(values, cols, x, cols, true),
     squares: values.reduce((sum, value) => sum + value * value, 0),
   };
 }
 
-/** Pruned matrices are mostly zeros, which are passed over. */
-function forEach(values: Float64Array, cols: number, visit: (value: number, row: number, col: number) => void): void {
-  for (let i = 0; i < values.length; i++) {
-    if (values[i] !== 0) visit(values[i]!, Math.floor(i / cols), i % cols);
+/** values [.., cols], or its transpose, times X, in flat arrays; pruned matrices are mostly zeros, which are passed over. */
+function multiply(values: Float64Array, cols: number, x: Matrix, outRows: number, transposed: boolean): Matrix {
+  const width = x.columns;
+  const flat = Float64Array.from(x.to1DArray());
+  const out = new Float64Array(outRows * width);
+  for (let row = 0, i = 0; i < values.length; row++) {
+    for (let col = 0; col < cols; col++, i++) {
+      const value = values[i]!;
+      if (value === 0) continue;
+      const to = (transposed ? col : row) * width;
+      const from = (transposed ? row : col) * width;
+      for (let k = 0; k < width; k++) out[to + k]! += value * flat[from + k]!;
+    }
   }
-}
-
-/** out[row] += value * x[from] */
-function addRow(out: Matrix, row: number, value: number, x: Matrix, from: number): void {
-  for (let k = 0; k < x.columns; k++) out.set(row, k, out.get(row, k) + value * x.get(from, k));
+  return Matrix.from1DArray(outRows, width, out);
 }
 
 /** scaling * (A B) as [out, in], in float64. */

@@ -1,4 +1,4 @@
-import { Matrix, QrDecomposition, SingularValueDecomposition } from "ml-matrix";
+import { EigenvalueDecomposition, Matrix, QrDecomposition, SingularValueDecomposition } from "ml-matrix";
 
 /** A matrix by what it does to others. */
 export interface Operator {
@@ -24,6 +24,8 @@ export interface Approximation {
   readonly error: number;
 }
 
+/** Up to this rank of the matrix, all of its range is carried along, and the first round is exact. */
+const EXACT_RANK = 128;
 /** Columns beyond the rank that the iteration carries along, and the most rounds of it. */
 const OVERSAMPLING = 10;
 const MAX_ROUNDS = 200;
@@ -31,28 +33,26 @@ const TOLERANCE = 1e-12;
 
 /**
  * The best approximation of a matrix by one of lower rank (Eckart and Young 1936), by subspace iteration until the
- * singular values stand still (Halko, Martinsson and Tropp 2011, algorithm 4.4). Where the matrix itself is of low rank,
- * the first round is exact.
+ * singular values stand still (Halko, Martinsson and Tropp 2011, algorithm 4.4).
  */
 export function approximate(matrix: Operator, rank: number): Approximation {
   const { rows, cols, rankBound } = matrix;
-  const width = Math.min(rows, cols, Math.max(1, Math.min(rankBound, rank + OVERSAMPLING)));
+  const width = Math.min(rows, cols, rankBound <= EXACT_RANK ? rankBound : rank + OVERSAMPLING);
   let right = orthonormal(startingColumns(cols, width));
   let left = orthonormal(matrix.times(right));
-  let before = Number.POSITIVE_INFINITY;
+  let image = matrix.transposedTimes(left);
+  let before = 0;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const image = matrix.transposedTimes(left);
-    // Grows towards the sum of the leading squared singular values, and never falls.
-    const captured = image.pow(2).sum();
-    right = orthonormal(matrix.transposedTimes(left));
-    left = orthonormal(matrix.times(right));
+    const captured = leadingSquares(image, rank);
     if (Math.abs(captured - before) <= TOLERANCE * captured) break;
     before = captured;
+    right = orthonormal(image);
+    left = orthonormal(matrix.times(right));
+    image = matrix.transposedTimes(left);
   }
-  const { leftSingularVectors, rightSingularVectors, diagonal } = new SingularValueDecomposition(
-    matrix.transposedTimes(left),
-    { autoTranspose: true },
-  );
+  const { leftSingularVectors, rightSingularVectors, diagonal } = new SingularValueDecomposition(image, {
+    autoTranspose: true,
+  });
   const kept = Math.min(rank, width);
   const us = left.mmul(rightSingularVectors.subMatrix(0, width - 1, 0, kept - 1));
   us.mulRowVector(diagonal.slice(0, kept));
@@ -63,6 +63,16 @@ export function approximate(matrix: Operator, rank: number): Approximation {
     right: padded(leftSingularVectors.subMatrix(0, cols - 1, 0, kept - 1), rank),
     error: matrix.squares === 0 ? 0 : Math.sqrt(lost / matrix.squares),
   };
+}
+
+/** Sum of the largest squared singular values; it grows towards that of the whole matrix, and never falls. */
+function leadingSquares(image: Matrix, rank: number): number {
+  const gram = image.transpose().mmul(image);
+  const values = new EigenvalueDecomposition(gram, { assumeSymmetric: true }).realEigenvalues;
+  return values
+    .sort((a, b) => b - a)
+    .slice(0, rank)
+    .reduce((sum, value) => sum + value, 0);
 }
 
 function orthonormal(matrix: Matrix): Matrix {
