@@ -95,7 +95,11 @@ function boolean(json: JsonObject, field: string): boolean {
 
 function baseModel(json: JsonObject): string | null {
   const value = json.get("base_model_name_or_path") ?? null;
-  return value === null || typeof value === "string" ? value : refuse("base_model_name_or_path", value, "text");
+  if (value !== null && typeof value !== "string") return refuse("base_model_name_or_path", value, "text");
+  // Nothing here opens it, but whoever is handed it may.
+  if (value?.split(/[\\/]/).includes(".."))
+    return refuse("base_model_name_or_path", value, "a name or a path without ..");
+  return value;
 }
 
 function refuse(field: string, value: unknown, wanted: string): never {

@@ -1,0 +1,79 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import type { FormatErrorCode } from "../base/errors.js";
+import { expectFormatError } from "../base/refusals.test-support.js";
+import { FILE_FORMATS, type FileFormatName } from "../formats.js";
+import { CONFIG_FILE, WEIGHTS_FILE } from "../peft/config.js";
+import { decodePeft } from "../peft/decode.js";
+import { counted } from "./counted.test-support.js";
+import { READERS } from "./readers.test-support.js";
+
+const FIXTURES = join(import.meta.dirname, "..", "..", "attacks", "fixtures");
+const file = (...path: readonly string[]) => new Uint8Array(readFileSync(join(FIXTURES, ...path)));
+const EXPECTED: Readonly<Record<string, FormatErrorCode>> = JSON.parse(
+  readFileSync(join(FIXTURES, "expected.json"), "utf8"),
+);
+
+/** Bytes that a reader may take for each byte of a file, and beside that for every file. */
+const FACTOR = 64;
+const FIXED = 4096;
+
+/** The reading of a hostile file, and its size. */
+function attack(path: string): { readonly read: () => unknown; readonly size: number } {
+  const [format] = path.split("/") as [FileFormatName | "peft"];
+  if (format === "peft") {
+    const [config, weights] = [file(path, CONFIG_FILE), file(path, WEIGHTS_FILE)];
+    return { read: () => decodePeft({ config, weights }), size: config.length + weights.length };
+  }
+  const bytes = file(path);
+  return { read: () => FILE_FORMATS[format].decode(bytes), size: bytes.length };
+}
+
+test("the table names every file of attacks/", () => {
+  const found = readdirSync(FIXTURES).flatMap((format) =>
+    statSync(join(FIXTURES, format)).isDirectory()
+      ? readdirSync(join(FIXTURES, format)).map((name) => `${format}/${name}`)
+      : [],
+  );
+  expect(found.sort()).toEqual(Object.keys(EXPECTED).sort());
+});
+
+test.each(Object.entries(EXPECTED))("%s is refused as %s, with work bounded by its size", (path, code) => {
+  const { read, size } = attack(path);
+  const { error, allocated, read: readings } = counted(read);
+  expectFormatError(error, code);
+  expect((error as Error).message.length).toBeLessThan(1000);
+  expect(allocated, "bytes allocated").toBeLessThan(FACTOR * size + FIXED);
+  expect(readings, "readings").toBeLessThan(FACTOR * size + FIXED);
+});
+
+describe.each(Object.keys(READERS))("%s", (name) => {
+  const { read, good } = READERS[name]!;
+
+  test("good files take no more than hostile ones may", () => {
+    for (const bytes of good()) read(bytes);
+    for (const bytes of good()) {
+      const { error, allocated, read: readings } = counted(() => read(bytes));
+      expect(error).toBeUndefined();
+      expect(allocated).toBeLessThan(FACTOR * bytes.length + FIXED);
+      expect(readings).toBeLessThan(FACTOR * bytes.length + FIXED);
+    }
+  });
+
+  test("cut off anywhere but in its padding, a file is refused", () => {
+    for (const bytes of good()) {
+      const step = Math.max(1, Math.floor(bytes.length / 3000));
+      for (let length = 0; length < bytes.length; length += step) {
+        const { error } = counted(() => read(bytes.subarray(0, length)));
+        if (error === undefined) expect(read(bytes.subarray(0, length))).toEqual(read(bytes));
+        else expect(error).toMatchObject({ code: expect.any(String), where: expect.any(String) });
+      }
+    }
+  });
+});
+
+test("nothing that a file says reaches the prototypes of objects", () => {
+  expect(({} as { lora_alpha?: unknown }).lora_alpha).toBeUndefined();
+  expect(Object.keys(Object.prototype)).toEqual([]);
+});
