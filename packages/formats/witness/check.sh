@@ -14,4 +14,5 @@ if [ -z "${PYTHON:-}" ]; then
 fi
 # Without its builds for other machines, which take 700 MB; overrides in its package.json keep them out of the lockfile.
 npm --prefix llama-cpp ci --omit=optional --no-audit --no-fund
+(cd ../../.. && npx tsc -b)
 "$PYTHON" check.py
