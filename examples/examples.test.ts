@@ -13,6 +13,7 @@ const says: Readonly<Record<string, readonly RegExp[]>> = {
   "many-users.js": [/5000 users/, /row 1 is untouched: true/],
   "no-forgetting.js": [/lambda 0: loss of the first task 0\.[4-9]/, /lambda 10000: loss of the first task 0\.[0-2]/],
   "save-and-restore.js": [/same answers after a restart: true/, /wrong-base/],
+  "serve-in-llama-cpp.js": [/\d+ bytes for 2 modules/, /for HuggingFaceTB\/SmolLM2-135M, read back the same: true/],
   "search-that-learns.js": [
     /clicked: orange phone case\norange: orange phone case/,
     /an orange one: orange phone case/,
