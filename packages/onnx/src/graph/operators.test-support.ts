@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
 import type { Dense } from "./evaluate/dense.js";
 import { dense } from "./evaluate/dense.js";
 import type { DType, Model } from "./ir.js";
@@ -26,8 +27,8 @@ interface Values {
 }
 
 export function operatorCases(): OperatorCase[] {
-  const text = readFileSync(new URL("../../fixtures/operators.jsonl", import.meta.url), "utf8");
-  const lines = text.trimEnd().split("\n").slice(1);
+  const bytes = readFileSync(new URL("../../fixtures/operators.jsonl.gz", import.meta.url));
+  const lines = gunzipSync(bytes).toString().trimEnd().split("\n").slice(1);
   return lines.map((line) => {
     const { name, model, inputs, outputs } = JSON.parse(line) as Line;
     return {

@@ -10,9 +10,14 @@ const SMALL = 1024;
  * The model, with every reference into a data file checked against that file, and small tensors brought into memory.
  *
  * @param open the data file at a location, undefined if there is none
+ * @param inMemoryTo bytes up to which a tensor is brought into memory
  * @throws OnnxError `external-data` for a file that is missing or too short
  */
-export function checkExternalData(model: Model, open: (location: string) => ByteSource | undefined): Model {
+export function checkExternalData(
+  model: Model,
+  open: (location: string) => ByteSource | undefined,
+  inMemoryTo = SMALL,
+): Model {
   const sources = new Map<string, ByteSource | undefined>();
   return mapTensors(model, (tensor, where) => {
     const { data } = tensor;
@@ -25,7 +30,7 @@ export function checkExternalData(model: Model, open: (location: string) => Byte
     if (end > source.length) {
       throw missing(where, `${JSON.stringify(data.location)} should have ${end} bytes, and has ${source.length}`);
     }
-    if (data.length > SMALL) return tensor;
+    if (data.length > inMemoryTo) return tensor;
     return { ...tensor, data: { kind: "bytes", bytes: source.read(data.offset, data.length) } };
   });
 }

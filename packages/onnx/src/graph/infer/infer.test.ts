@@ -1,0 +1,263 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { operationOf, termsOf } from "../dim.js";
+import { type Dense, dense } from "../evaluate/dense.js";
+import { evaluateGraph } from "../evaluate/evaluate.js";
+import type { Dim, Graph, Model, Node, TensorType } from "../ir.js";
+import { operatorCases } from "../operators.test-support.js";
+import { checkExternalData } from "../serde/external.js";
+import { readModel } from "../serde/read.js";
+import { memorySource } from "../serde/source.js";
+import { inferGraph } from "./infer.js";
+
+const OPSETS = new Map([
+  ["", 17],
+  ["com.microsoft", 1],
+]);
+
+/** What an expression is for given symbols; undefined if it holds others. */
+function sizeOf(dim: Dim, sizes: ReadonlyMap<string, number>): number | undefined {
+  if (typeof dim === "number") return dim;
+  let sum = 0;
+  for (const { coefficient, atoms } of termsOf(dim)) {
+    const values = atoms.map((atom) => sizes.get(atom) ?? sizeOfCall(atom, sizes));
+    if (!values.every((value) => value !== undefined)) return undefined;
+    sum += values.reduce((product, value) => product * value, coefficient);
+  }
+  return sum;
+}
+
+const CALLS: { readonly [name: string]: (a: number, b: number) => number } = {
+  div: (a, b) => Math.trunc(a / b),
+  mod: (a, b) => a % b,
+  min: Math.min,
+  max: Math.max,
+  broadcast: (a, b) => (a === 1 ? b : a),
+};
+
+function sizeOfCall(atom: string, sizes: ReadonlyMap<string, number>): number | undefined {
+  const operation = operationOf(atom);
+  const [a, b] = operation?.operands.map((operand) => sizeOf(operand, sizes)) ?? [];
+  return a === undefined || b === undefined ? undefined : CALLS[operation!.name]!(a, b);
+}
+
+/** Binds the symbols of the inputs to the sizes of what is fed. */
+function bind(graph: Graph, feeds: ReadonlyMap<string, Dense>): Map<string, number> {
+  const sizes = new Map<string, number>();
+  for (const { name, type } of graph.inputs) {
+    for (const [axis, dim] of type?.shape?.entries() ?? []) {
+      if (typeof dim === "string") sizes.set(dim, feeds.get(name)!.dims[axis]!);
+    }
+  }
+  return sizes;
+}
+
+/** Everything that was inferred and that a run contradicts. */
+function contradictions(
+  graph: Graph,
+  known: ReturnType<typeof inferGraph>["known"],
+  run: ReadonlyMap<string, Dense>,
+): string[] {
+  const sizes = bind(graph, run);
+  const wrong: string[] = [];
+  const check = (what: string, dim: Dim | undefined, seen: number) => {
+    const size = dim === undefined ? seen : (sizeOf(dim, sizes) ?? seen);
+    if (size !== seen) wrong.push(`${what}: ${dim} is ${size}, but was ${seen}`);
+  };
+  for (const [name, value] of run) {
+    const type = graph.types.get(name);
+    if (type && type.dtype !== value.dtype) wrong.push(`${name}: ${type.dtype}, but was ${value.dtype}`);
+    if (type?.shape && type.shape.length !== value.dims.length) wrong.push(`${name}: rank ${type.shape.length}`);
+    for (const [axis, dim] of type?.shape?.entries() ?? []) check(`${name}:${axis}`, dim, value.dims[axis]!);
+    for (const [index, each] of known.get(name)?.data.entries() ?? [])
+      check(`${name}[${index}]`, each, value.data[index]!);
+  }
+  return wrong;
+}
+
+test.each(operatorCases())("$name: what is inferred is what ONNX's own test has", ({ model, inputs, outputs }) => {
+  const { graph, known } = inferGraph({ ...model.graph, types: new Map() }, model.opsets);
+  expect(contradictions(graph, known, new Map([...inputs, ...outputs]))).toEqual([]);
+});
+
+describe.each(["bert-legacy", "gpt2-legacy", "llama-dynamo"])("%s, an export of a tiny transformer", (name) => {
+  const model = exported(name);
+  const { graph, known } = inferGraph({ ...model.graph, types: new Map() }, model.opsets);
+
+  test("all shapes are expressions over the sizes of the inputs", () => {
+    const symbols = new Set(graph.inputs.flatMap(({ type }) => type?.shape ?? []));
+    const isOpen = (dim: Dim) =>
+      termsOf(dim).some(({ atoms }) => atoms.some((atom) => !symbols.has(atom) && !operationOf(atom)));
+    const values = graph.nodes.flatMap(({ outputs }) => outputs.filter(Boolean));
+    expect(values.filter((value) => graph.types.get(value)?.shape?.some(isOpen) !== false)).toEqual([]);
+  });
+
+  test.each([
+    [2, 7],
+    [3, 11],
+    [1, 1],
+  ])("runs with %i rows of %i tokens contradict nothing", (rows, length) => {
+    const feeds = new Map(
+      graph.inputs.map(({ name, type }) => [
+        name,
+        dense(
+          type!.dtype,
+          [rows, length],
+          Array.from({ length: rows * length }, (_, index) =>
+            name === "input_ids" ? index % 90 : +(name === "attention_mask"),
+          ),
+        ),
+      ]),
+    );
+    expect(contradictions(graph, known, evaluateGraph(model.graph, feeds, model.opsets.get("")!))).toEqual([]);
+  });
+});
+
+function exported(name: string): Model {
+  const file = (end: string) => new URL(`../../../fixtures/${name}/model.onnx${end}`, import.meta.url);
+  return checkExternalData(
+    readModel(readFileSync(file(""))),
+    () => memorySource(readFileSync(file(".data"))),
+    Number.POSITIVE_INFINITY,
+  );
+}
+
+function nodeOf(
+  op: string,
+  inputs: string[],
+  outputs: string[],
+  attributes: Record<string, number | number[]> = {},
+  domain = "",
+): Node {
+  const entries = Object.entries(attributes).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? { kind: "ints" as const, value } : { kind: "int" as const, value },
+  ]);
+  return { name: op, op, domain, inputs, outputs, attributes: Object.fromEntries(entries) };
+}
+
+/** The shapes of a node's outputs, for inputs named a, b, … of the given types. */
+function shapes(node: Node, ...inputs: TensorType[]): (readonly Dim[] | undefined)[] {
+  const infos = inputs.map((type, index) => ({ name: String.fromCharCode(97 + index), type }));
+  const graph: Graph = {
+    name: "",
+    nodes: [node],
+    inputs: infos,
+    outputs: node.outputs.map((name) => ({ name, type: undefined })),
+    initializers: new Map(),
+    types: new Map(),
+  };
+  const { types } = inferGraph(graph, OPSETS).graph;
+  return node.outputs.map((name) => types.get(name)?.shape);
+}
+
+const float = (...shape: Dim[]): TensorType => ({ dtype: "float32", shape });
+const ints = (...shape: Dim[]): TensorType => ({ dtype: "int64", shape });
+const bytes = (...shape: Dim[]): TensorType => ({ dtype: "uint8", shape });
+const contrib = (op: string, inputs: string[], outputs: string[], attributes = {}) =>
+  nodeOf(op, inputs, outputs, attributes, "com.microsoft");
+
+test.each<[string, Node, TensorType[], (readonly Dim[] | undefined)[]]>([
+  [
+    "packed GroupQueryAttention",
+    contrib("GroupQueryAttention", ["a", "", "", "b", "c"], ["y", "k", "v"], { num_heads: 4, kv_num_heads: 2 }),
+    [float("batch", "seq", 128), float("batch", 2, "past", 16), float("batch", 2, "past", 16)],
+    [
+      ["batch", "seq", 64],
+      ["batch", 2, "[k:2]", 16],
+      ["batch", 2, "[k:2]", 16],
+    ],
+  ],
+  [
+    "MultiHeadAttention with a cache",
+    contrib("MultiHeadAttention", ["a", "b", "c", "", "", "", "d", "e"], ["y", "k", "v"], { num_heads: 4 }),
+    [float("b", "s", 64), float("b", "s", 64), float("b", "s", 64), float("b", 4, "p", 16), float("b", 4, "p", 16)],
+    [
+      ["b", "s", 64],
+      ["b", 4, "p + s", 16],
+      ["b", 4, "p + s", 16],
+    ],
+  ],
+  [
+    "Attention",
+    contrib("Attention", ["a", "b", "c"], ["y"], { num_heads: 2 }),
+    [float("b", "s", 32), float(32, 96), float(96)],
+    [["b", "s", 32]],
+  ],
+  [
+    "MatMulNBits",
+    contrib("MatMulNBits", ["a", "b", "c"], ["y"], { K: 64, N: 48, bits: 4 }),
+    [float("b", "s", 64), bytes(48, 2, 16), float(96)],
+    [["b", "s", 48]],
+  ],
+  [
+    "GatherBlockQuantized of packed bytes",
+    contrib("GatherBlockQuantized", ["a", "b", "c"], ["y"], { bits: 4, gather_axis: 0, quantize_axis: 1 }),
+    [bytes(256, 32), ints("b", "s"), float(256, 2)],
+    [["b", "s", 64]],
+  ],
+  [
+    "SkipLayerNormalization",
+    contrib("SkipLayerNormalization", ["a", "b", "c"], ["y", "", "", "sum"]),
+    [float("b", "s", 32), float("b", "s", 32), float(32)],
+    [["b", "s", 32], undefined, undefined, ["b", "s", 32]],
+  ],
+  [
+    "EmbedLayerNormalization",
+    contrib("EmbedLayerNormalization", ["a", "b", "c"], ["y", "mask"]),
+    [ints("b", "s"), ints("b", "s"), float(99, 32)],
+    [["b", "s", 32], ["b"]],
+  ],
+  [
+    "FusedMatMul",
+    contrib("FusedMatMul", ["a", "b"], ["y"], { transB: 1 }),
+    [float("b", "s", 8), float("b", "t", 8)],
+    [["b", "s", "t"]],
+  ],
+  [
+    "Attention of opset 23 on flat heads",
+    nodeOf("Attention", ["a", "b", "c", "", "d", "e"], ["y", "k", "v"], { q_num_heads: 4, kv_num_heads: 2 }),
+    [float("b", "s", 64), float("b", "t", 32), float("b", "t", 32), float("b", 2, "p", 16), float("b", 2, "p", 16)],
+    [
+      ["b", "s", 64],
+      ["b", 2, "p + t", 16],
+      ["b", 2, "p + t", 16],
+    ],
+  ],
+  [
+    "DynamicQuantizeLinear",
+    nodeOf("DynamicQuantizeLinear", ["a"], ["y", "scale", "zero"]),
+    [float("b", 8)],
+    [["b", 8], [], []],
+  ],
+  ["an operator that nobody knows", nodeOf("Mystery", ["a"], ["y"], {}), [float("b", 8)], [undefined]],
+  [
+    "an axis that is not there",
+    nodeOf("Gather", ["a", "b"], ["y"], { axis: 5 }),
+    [float("b", 8), ints("s")],
+    [undefined],
+  ],
+])("%s", (_, node, inputs, expected) => {
+  expect(shapes(node, ...inputs)).toEqual(expected);
+});
+
+test("both branches of If must agree", () => {
+  const branch = (op: string, output: string): Graph => ({
+    name: output,
+    nodes: [nodeOf(op, ["b"], [output])],
+    inputs: [],
+    outputs: [{ name: output, type: undefined }],
+    initializers: new Map(),
+    types: new Map(),
+  });
+  const conditional = (then: string, other: string): Node => ({
+    ...nodeOf("If", ["a"], ["y"]),
+    attributes: {
+      then_branch: { kind: "graph", value: branch(then, "t") },
+      else_branch: { kind: "graph", value: branch(other, "e") },
+    },
+  });
+  const inputs: TensorType[] = [{ dtype: "bool", shape: [] }, float("b", 8)];
+  expect(shapes(conditional("Relu", "Neg"), ...inputs)).toEqual([["b", 8]]);
+  expect(shapes(conditional("Relu", "Transpose"), ...inputs)).toEqual([undefined]);
+});
