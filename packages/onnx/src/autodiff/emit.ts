@@ -77,6 +77,16 @@ export function where(context: VjpContext, condition: string, gradient: string):
   return context.builder.op("Where", [condition, gradient, scalarLike(context, 0, context.node.inputs[0]!)]);
 }
 
+/** How many dimensions a value has, as an int64 vector of length 1. Size of Shape will not do: onnxruntime infers it wrongly. */
+export function rankOf(context: VjpContext, value: string): string {
+  return context.builder.op("Shape", [context.builder.op("Shape", [value])]);
+}
+
+/** An int64 vector of length 1 as a scalar. */
+export function toScalar({ builder }: VjpContext, vector: string): string {
+  return builder.op("Squeeze", [vector, builder.ints(0)]);
+}
+
 /** 0, 1, … up to a count, which is an int64 scalar. */
 export function rangeTo(context: VjpContext, count: string): string {
   const { builder } = context;
@@ -113,10 +123,9 @@ export function unbroadcast(context: VjpContext, gradient: string, value: string
 function unbroadcastAtRunTime(context: VjpContext, gradient: string, value: string): string {
   const { builder } = context;
   const shape = shapeVector(context, value);
-  const rank = builder.op("Size", [shape]);
-  const missing = builder.op("Sub", [builder.op("Size", [builder.op("Shape", [gradient])]), rank]);
+  const missing = builder.op("Sub", [rankOf(context, gradient), builder.op("Shape", [shape])]);
   const one = builder.ints(1);
-  const ones = builder.op("Expand", [one, builder.op("Reshape", [missing, builder.ints(1)])]);
+  const ones = builder.op("Expand", [one, missing]);
   const padded = builder.op("Concat", [ones, shape], { axis: 0 });
   const axes = builder.op("Reshape", [builder.op("NonZero", [builder.op("Equal", [padded, one])]), builder.ints(-1)]);
   const summed = builder.op("ReduceSum", [gradient, axes], { keepdims: 1, noop_with_empty_axes: 1 });

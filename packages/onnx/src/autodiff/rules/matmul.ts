@@ -1,5 +1,5 @@
 import { floatOf, intOf } from "../../graph/attributes.js";
-import { reshapeLike, scalarLike, shapeOf, unbroadcast } from "../emit.js";
+import { reshape, reshapeLike, scalarLike, shapeOf, unbroadcast } from "../emit.js";
 import type { Vjp, VjpContext } from "../vjp.js";
 
 /** dA = g B^T and dB = A^T g, summed over the batch dimensions that were repeated; a vector is a matrix of one row or column. */
@@ -8,6 +8,7 @@ export const matMul: Vjp = (context) => {
   const [a = "", b = ""] = node.inputs;
   const g = gradients[0]!;
   const ranks = [a, b].map((value) => shapeOf(context, value)?.length);
+  if (ranks.includes(undefined)) return productsOfUnknownRank(context);
   if (ranks.includes(1)) return vectorProducts(context, ranks[0] === 1, ranks[1] === 1);
   return [
     context.wanted(0) ? leftGradient(context, g, a, b) : undefined,
@@ -37,11 +38,10 @@ function isSize(dim: number | string | undefined): boolean {
   return typeof dim === "number" && dim > 0;
 }
 
-/** A value with its last two dimensions exchanged; through Einsum where the rank is unknown. */
+/** A value with its last two dimensions exchanged. */
 function transposed(context: VjpContext, value: string): string {
   const { builder } = context;
-  const rank = shapeOf(context, value)?.length;
-  if (rank === undefined) return builder.op("Einsum", [value], { equation: "...ij->...ji" });
+  const rank = shapeOf(context, value)!.length;
   const axes = Array.from({ length: rank }, (_, axis) => axis);
   return builder.op("Transpose", [value], { perm: [...axes.slice(0, -2), rank - 1, rank - 2] });
 }
@@ -77,6 +77,39 @@ function vectorProducts(context: VjpContext, leftIsVector: boolean, rightIsVecto
   return [
     context.wanted(0) ? sum(dLeft(), leftIsVector, a, 0) : undefined,
     context.wanted(1) ? sum(dRight(), rightIsVector, b, 1) : undefined,
+  ];
+}
+
+/** MatMul where either rank is unknown: both with at least two dimensions, as they turn out to need when the graph runs. */
+function productsOfUnknownRank(context: VjpContext): (string | undefined)[] {
+  const { node, builder, gradients } = context;
+  const [a = "", b = ""] = node.inputs;
+  const zero = builder.ints(0);
+  const concat = (...parts: string[]) => builder.op("Concat", parts, { axis: 0 });
+  const missing = (value: string) => {
+    const rank = builder.op("Shape", [builder.op("Shape", [value])]);
+    return builder.op("Max", [builder.op("Sub", [builder.ints(2), rank]), zero]);
+  };
+  const [rows, columns] = [a, b].map((value) => builder.op("Expand", [builder.ints(1), missing(value)])) as [
+    string,
+    string,
+  ];
+  const [left, right] = [
+    reshape(context, a, concat(rows, builder.op("Shape", [a]))),
+    reshape(context, b, concat(builder.op("Shape", [b]), columns)),
+  ];
+  const shape = builder.op("Shape", [gradients[0]!]);
+  const tail = builder.op("Sub", [builder.ints(1), missing(b)]);
+  const head = builder.op("Sub", [builder.op("Shape", [shape]), tail]);
+  const cut = (from: string, to: string) => builder.op("Slice", [shape, from, to]);
+  const whole = concat(cut(zero, head), rows, cut(head, builder.ints(Number.MAX_SAFE_INTEGER)), columns);
+  const g = reshape(context, gradients[0]!, whole);
+  const swap = (value: string) => builder.op("Einsum", [value], { equation: "...ij->...ji" });
+  const fit = (product: string, value: string, original: string) =>
+    reshape(context, unbroadcast(context, product, value, product), builder.op("Shape", [original]));
+  return [
+    context.wanted(0) ? fit(builder.op("MatMul", [g, swap(right)]), left, a) : undefined,
+    context.wanted(1) ? fit(builder.op("MatMul", [swap(left), g]), right, b) : undefined,
   ];
 }
 

@@ -1,6 +1,6 @@
 import { floatOf, intOf } from "../../graph/attributes.js";
 import { unsupported } from "../../graph/unsupported.js";
-import { dtypeOf, rangeTo, scalarLike, shapeOf, unbroadcast } from "../emit.js";
+import { dtypeOf, rangeTo, rankOf, scalarLike, shapeOf, toScalar, unbroadcast } from "../emit.js";
 import type { Vjp, VjpContext } from "../vjp.js";
 
 /** The normalised input and 1/sigma, however the node is asked for them. */
@@ -44,10 +44,7 @@ function normalizedAxes(context: VjpContext): string {
   if (axis < 0) return builder.ints(...Array.from({ length: -axis }, (_, i) => axis + i));
   const rank = shapeOf(context, x)?.length;
   if (rank !== undefined) return builder.ints(...Array.from({ length: rank - axis }, (_, i) => axis + i));
-  const count = builder.op("Sub", [
-    builder.op("Size", [builder.op("Shape", [x])]),
-    builder.constant("int64", [axis], []),
-  ]);
+  const count = builder.op("Sub", [toScalar(context, rankOf(context, x)), builder.constant("int64", [axis], [])]);
   return builder.op("Add", [rangeTo(context, count), builder.constant("int64", [axis], [])]);
 }
 

@@ -1,4 +1,4 @@
-import { intOf, intsOf } from "../../graph/attributes.js";
+import { intOf, intsOf, stringOf } from "../../graph/attributes.js";
 import { unsupported } from "../../graph/unsupported.js";
 import {
   constantInts,
@@ -8,8 +8,10 @@ import {
   reshapeLike,
   scalarLike,
   shapeOf,
+  shapePart,
   shapeVector,
   staticShape,
+  toScalar,
   unbroadcast,
   zerosLike,
 } from "../emit.js";
@@ -32,10 +34,13 @@ export const tile: Vjp = (context) => {
   const { node, builder, gradients } = context;
   const [x = "", repeats = ""] = node.inputs;
   const shape = builder.op("Shape", [x]);
-  const column = (vector: string) => builder.op("Unsqueeze", [vector, builder.ints(1)]);
-  const pairs = builder.op("Concat", [column(repeats), column(shape)], { axis: 1 });
-  const split = reshape(context, gradients[0]!, builder.op("Reshape", [pairs, builder.ints(-1)]));
-  const axes = builder.op("Mul", [rangeTo(context, builder.op("Size", [shape])), builder.constant("int64", [2], [])]);
+  const rows = builder.op("Reshape", [builder.op("Concat", [repeats, shape], { axis: 0 }), builder.ints(2, -1)]);
+  const pairs = builder.op("Reshape", [builder.op("Transpose", [rows], { perm: [1, 0] }), builder.ints(-1)]);
+  const split = reshape(context, gradients[0]!, pairs);
+  const axes = builder.op("Mul", [
+    rangeTo(context, toScalar(context, builder.op("Shape", [shape]))),
+    builder.constant("int64", [2], []),
+  ]);
   return [builder.op("ReduceSum", [split, axes], { keepdims: 0, noop_with_empty_axes: 1 })];
 };
 
@@ -67,7 +72,7 @@ export const slice: Vjp = (context) => {
     if (fixed.pads.every((pad) => pad === 0)) return [gradients[0]];
     return [pad(context, gradients[0]!, builder.ints(...fixed.pads), builder.ints(...fixed.axes))];
   }
-  const at = axes || rangeTo(context, builder.op("Size", [starts]));
+  const at = axes || rangeTo(context, toScalar(context, builder.op("Shape", [starts])));
   const pick = (value: string) => builder.op("Gather", [builder.op("Shape", [value]), at]);
   const zero = builder.constant("int64", [0], []);
   const dims = pick(x);
@@ -122,6 +127,21 @@ export const trilu: Vjp = ({ node, builder, gradients }) => {
   const { upper } = node.attributes;
   return [builder.op("Trilu", [gradients[0]!, ...node.inputs.slice(1)], upper ? { upper } : {})];
 };
+
+/** Its inverse; the other order of channels by exchanging theirs. */
+export const depthToSpace: Vjp = (context) => {
+  const { node, builder, gradients } = context;
+  const blocksize = intOf(node.attributes, "blocksize", 1);
+  const blocks = builder.op("SpaceToDepth", [gradients[0]!], { blocksize });
+  if (stringOf(node.attributes, "mode", "DCR") === "DCR") return [blocks];
+  const shape = [builder.ints(0, blocksize ** 2, -1), shapePart(context, node.inputs[0]!, 2)];
+  const apart = builder.op("Reshape", [blocks, builder.op("Concat", shape, { axis: 0 })]);
+  return [reshapeLike(context, builder.op("Transpose", [apart], { perm: [0, 2, 1, 3, 4] }), node.inputs[0]!)];
+};
+
+export const spaceToDepth: Vjp = ({ node, builder, gradients }) => [
+  builder.op("DepthToSpace", [gradients[0]!], { blocksize: intOf(node.attributes, "blocksize", 1) }),
+];
 
 /** The elements come from elsewhere in the same order within a sequence. */
 export const reverseSequence: Vjp = ({ node, gradients, builder }) => [
