@@ -9,13 +9,22 @@ from pathlib import Path
 import combine_goldens
 import gguf_goldens
 import onnx_adapter_goldens
+import peft_check
 import peft_goldens
 import safetensors_goldens
 
 SOURCES = Path(__file__).resolve().parent.parent / "src"
+
+
+def write_peft(folder):
+    """PEFT's own folders, and what it says of ours."""
+    peft_goldens.write(folder)
+    peft_check.write(folder)
+
+
 AREAS = {
     "safetensors": (safetensors_goldens.write, SOURCES / "safetensors" / "fixtures"),
-    "peft": (peft_goldens.write, SOURCES / "peft" / "fixtures"),
+    "peft": (write_peft, SOURCES / "peft" / "fixtures"),
     "gguf": (gguf_goldens.write, SOURCES / "gguf" / "fixtures"),
     "onnx-adapter": (onnx_adapter_goldens.write, SOURCES / "onnx-adapter" / "fixtures"),
     "combine": (combine_goldens.write, SOURCES / "combine" / "fixtures"),

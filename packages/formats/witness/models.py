@@ -53,7 +53,8 @@ def trained(base, steps=6, seed=1, **config):
     dtype = next(base.parameters()).dtype
     model = get_peft_model(base, LoraConfig(**config), autocast_adapter_dtype=False)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=0.02, eps=1e-4)  # halves hold nothing smaller
+    smallest = 1e-8 if dtype == torch.float32 else 1e-4  # what the type can hold beside its numbers
+    optimizer = torch.optim.AdamW(parameters, lr=0.05, eps=smallest)
     for _ in range(steps):
         target = torch.randn(model(input_ids=INPUT_IDS).logits.shape).to(dtype)
         loss = ((model(input_ids=INPUT_IDS).logits - target) ** 2).mean()

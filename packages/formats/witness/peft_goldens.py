@@ -40,7 +40,7 @@ CASES = {
         torch.float32,
         dict(r=2, lora_alpha=6, target_modules=["embed_tokens", "lm_head", "q_proj"]),
     ),
-    "bert-lora-bias": (bert, torch.float32, dict(r=2, lora_alpha=6, target_modules=["query"], lora_bias=True)),
+    "bert-lora-bias": (bert, torch.float32, dict(r=2, lora_alpha=6, target_modules=["query", "dense"], lora_bias=True)),
     "bert": (bert, torch.float32, dict(r=2, lora_alpha=4, target_modules=["query", "value"])),
     "bert-lora-only": (
         bert,
