@@ -37,7 +37,7 @@ export interface Backward {
 
 /**
  * Adds the gradients of a loss to a model: reverse mode, over the paths between `wrt` and the loss alone, in standard
- * operators of opset 21. A node without a rule cuts off what is below it, and no more than that.
+ * operators of opset 20 or the model's own. A node without a rule cuts off what is below it, and no more than that.
  *
  * @throws OnnxError `unknown-value` for a loss, seed or `wrt` that the graph has not
  */
@@ -49,7 +49,7 @@ export function backward(model: Model, request: BackwardRequest): Backward {
   const refused = new Map<Node, string>(prepared.refused);
   for (;;) {
     const { wrt, missing, path } = reachable(prepared.model.graph, request.wrt, ends, refused);
-    const derivation = new Derivation(prepared.model.graph, path.values);
+    const derivation = new Derivation(prepared.model.graph, path.values, prepared.constants);
     try {
       const gradients = derivation.run(path.nodes, seeds ?? ends[0]!, wrt);
       return { model: derivation.finish(prepared.model, gradients), gradients, missing };

@@ -15,12 +15,15 @@ export class Derivation {
   readonly #extended = new Map<Node, string[]>();
   readonly #constants: ReadonlyMap<string, Tensor>;
 
-  /** @param active the values on the path */
-  constructor(graph: Graph, active: ReadonlySet<string>) {
+  /**
+   * @param active the values on the path
+   * @param known constants that are computed
+   */
+  constructor(graph: Graph, active: ReadonlySet<string>, known: ReadonlyMap<string, Tensor>) {
     this.#graph = graph;
     this.#active = active;
     this.#builder = new GraphBuilder("grad/", taken(graph));
-    this.#constants = constantsOf(graph);
+    this.#constants = new Map([...known, ...constantsOf(graph)]);
   }
 
   /** @returns the gradient's name by value of `wrt` */

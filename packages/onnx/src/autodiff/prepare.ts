@@ -1,4 +1,6 @@
-import type { Model, Node } from "../graph/ir.js";
+import { tensorOf } from "../graph/builder.js";
+import { inferGraph, inferTypes } from "../graph/infer/infer.js";
+import type { Model, Node, Tensor } from "../graph/ir.js";
 import { lower, lowerPrecision } from "../graph/passes/lower.js";
 import { raiseOpset } from "../graph/passes/raise-opset.js";
 import { widen } from "../graph/passes/widen.js";
@@ -8,15 +10,23 @@ export interface Prepared {
   readonly model: Model;
   /** Nodes on the path whose lowering was refused, and why. */
   readonly refused: ReadonlyMap<Node, string>;
+  /** Integers that are computed, and the same in every run. */
+  readonly constants: ReadonlyMap<string, Tensor>;
 }
 
 /**
- * The model as derivatives are written for: opset 21 or later, float32 where it was 16 bits, activations not rounded, and
+ * The model as derivatives are written for: opset 20 or later, float32 where it was 16 bits, activations not rounded, and
  * the fused operators between `wrt` and the loss in simpler ones. Others keep their kernels.
  */
 export function prepare(model: Model, wrt: readonly string[], ends: readonly string[]): Prepared {
-  const plain = lowerPrecision(widen(raiseOpset(model)).model);
+  const plain = inferTypes(lowerPrecision(widen(raiseOpset(model)).model));
   const path = new Set(reach(plain.graph, wrt, ends).nodes);
   const { model: lowered, refused } = lower(plain, (node) => path.has(node));
-  return { model: lowered, refused };
+  const { graph, known } = inferGraph(lowered.graph, lowered.opsets);
+  const constants = new Map<string, Tensor>();
+  for (const [name, { dims, data }] of known) {
+    const isWhole = data.every((value): value is number => typeof value === "number");
+    if (isWhole && graph.types.get(name)?.dtype === "int64") constants.set(name, tensorOf("int64", data, dims));
+  }
+  return { model: { ...lowered, graph }, refused, constants };
 }

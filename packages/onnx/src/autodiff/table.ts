@@ -13,7 +13,7 @@ import * as shape from "./rules/shape.js";
 import type { VjpRow } from "./vjp.js";
 
 /**
- * The derivative of every operator of the standard set, as of opset 21 or later: what is older is raised before, what is
+ * The derivative of every operator of the standard set, as of opset 20 or later: what is older is raised before, what is
  * fused is lowered (`graph/passes/`). "unsupported" is what no transformer's path to a loss holds, or nobody wrote yet.
  */
 export const STANDARD_VJPS = {

@@ -4,8 +4,13 @@ import { GraphBuilder, toAttributes } from "../builder.js";
 import type { Attributes, Graph, Model, Node } from "../ir.js";
 import { mapGraphs, valueNames } from "../verbs.js";
 
-/** What derivatives and lowerings are written in: the first version with 4-bit types and scales by block. */
-export const OPSET = 21;
+/**
+ * What derivatives and lowerings are written in. Where they need 4-bit types or scales by block, the version after it; not
+ * elsewhere, since onnxruntime's QDQ propagation (1.30 to 1.32) writes graphs that it refuses itself from 21 on.
+ */
+export const OPSET = 20;
+const OPSET_OF_BLOCKS = 21;
+const IN_BLOCKS: ReadonlySet<string> = new Set(["MatMulNBits", "GroupNormalization"]);
 
 /** The oldest version whose operators broadcast as today's do. */
 const OLDEST = 7;
@@ -13,7 +18,7 @@ const OLDEST = 7;
 /** The IR version that came with opset 21. Source: onnx/docs/Versioning.md */
 const IR_VERSION = 10;
 
-/** Writes a node of an older version as one of opset 21; `builder` takes constants and helping nodes. */
+/** Writes a node of an older version as one of the newer; `builder` takes constants and helping nodes. */
 type Raise = (node: Node, builder: GraphBuilder, rank: number | undefined) => Node | readonly Node[];
 
 /** The changes of meaning, by operator: the version that made them, oldest first. What is not here only gained. */
@@ -48,36 +53,49 @@ const CHANGES: { readonly [op: string]: readonly (readonly [version: number, rai
 };
 
 /**
- * The model in opset 21, or as it is if it is of that or a later one.
+ * The model in opset 20 or, where it has weights in blocks, 21; as it is if it is of that or a later one.
  *
- * @throws OnnxError `unsupported-operator` below opset 7, and for operators that have no equal in opset 21
+ * @throws OnnxError `unsupported-operator` below opset 7, and for operators that have no equal there
  */
 export function raiseOpset(model: Model): Model {
   const from = model.opsets.get("") ?? OPSET;
   const irVersion = Math.max(model.irVersion, IR_VERSION);
-  if (from >= OPSET) return irVersion === model.irVersion ? model : { ...model, irVersion };
+  const to = model.graph.nodes.some(({ op }) => IN_BLOCKS.has(op)) ? OPSET_OF_BLOCKS : OPSET;
+  if (from >= to) return irVersion === model.irVersion ? model : { ...model, irVersion };
   if (from < OLDEST) throw tooOld(`opset ${from}`, `it is older than ${OLDEST}`);
   const names = valueNames(model.graph);
   const builder = new GraphBuilder("raised/", (name) => names.has(name));
-  const graph = raiseGraph(model.graph, from, builder);
+  const graph = raiseGraph(model.graph, { from, to }, builder);
   const initializers = new Map([...graph.initializers, ...builder.initializers]);
-  return { ...model, irVersion, opsets: new Map([...model.opsets, ["", OPSET]]), graph: { ...graph, initializers } };
+  return { ...model, irVersion, opsets: new Map([...model.opsets, ["", to]]), graph: { ...graph, initializers } };
 }
 
-function raiseGraph(graph: Graph, from: number, builder: GraphBuilder): Graph {
+/** From which version to which. */
+interface Versions {
+  readonly from: number;
+  readonly to: number;
+}
+
+function raiseGraph(graph: Graph, versions: Versions, builder: GraphBuilder): Graph {
   const nodes = graph.nodes.flatMap((node) => {
-    const attributes = mapGraphs(node.attributes, (inner) => raiseGraph(inner, from, builder));
+    const attributes = mapGraphs(node.attributes, (inner) => raiseGraph(inner, versions, builder));
     const whole = attributes === node.attributes ? node : { ...node, attributes };
     const rank = graph.types.get(node.inputs[0] ?? "")?.shape?.length;
-    return node.domain === "" ? raiseNode(whole, from, builder, rank) : [whole];
+    return node.domain === "" ? raiseNode(whole, versions, builder, rank) : [whole];
   });
   return { ...graph, nodes };
 }
 
-function raiseNode(node: Node, from: number, builder: GraphBuilder, rank: number | undefined): readonly Node[] {
+function raiseNode(
+  node: Node,
+  { from, to }: Versions,
+  builder: GraphBuilder,
+  rank: number | undefined,
+): readonly Node[] {
   let raised: readonly Node[] = [node];
   for (const [version, raise] of CHANGES[node.op] ?? []) {
-    if (version > from) raised = raised.flatMap((each) => (each.op === node.op ? raise(each, builder, rank) : each));
+    if (version > from && version <= to)
+      raised = raised.flatMap((each) => (each.op === node.op ? raise(each, builder, rank) : each));
   }
   return raised;
 }

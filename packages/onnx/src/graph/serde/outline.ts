@@ -69,7 +69,8 @@ class Outline {
     this.#isModel = true;
     if (wireType === WireType.LengthDelimited && field.isPackable) checkPacked(field, this.#cursor, from, to);
     if (field.message !== undefined) this.#nested(field, number, from, to, depth);
-    else if (bulk?.takes(number, wireType, from, to, start) !== true) this.#writer.raw(this.#cursor.bytes(start, to));
+    else if (bulk?.takes(number, wireType, from, to, start, this.#cursor) !== true)
+      this.#writer.raw(this.#cursor.bytes(start, to));
   }
 
   #nested(field: Field, number: number, from: number, to: number, depth: number): void {
@@ -122,8 +123,8 @@ class Bulk {
   #isExternal = false;
   #range: { offset: number; length: number } | undefined;
 
-  takes(number: number, wireType: WireType, from: number, to: number, at: number): boolean {
-    if (number === TENSOR_FIELDS.dataLocation) this.#isExternal = true;
+  takes(number: number, wireType: WireType, from: number, to: number, at: number, cursor: Cursor): boolean {
+    if (number === TENSOR_FIELDS.dataLocation) this.#isExternal = cursor.bytes(from, to).some((byte) => byte !== 0);
     if (!BULK.has(number) || wireType !== WireType.LengthDelimited) return false;
     if (this.#seen) throw notOnnx(at, "a tensor with its elements twice");
     this.#seen = true;
