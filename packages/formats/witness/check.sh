@@ -16,3 +16,4 @@ fi
 npm --prefix llama-cpp ci --omit=optional --no-audit --no-fund
 (cd ../../.. && npx tsc -b)
 "$PYTHON" check.py
+"$PYTHON" check_safetensors.py
