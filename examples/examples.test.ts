@@ -9,6 +9,16 @@ const built = fileURLToPath(new URL("dist/", import.meta.url));
 
 /** What each example has to say, besides ending well. */
 const says: Readonly<Record<string, readonly RegExp[]>> = {
+  "bring-your-peft-adapter.js": [
+    /8 modules of rank 2, for tiny\/llama/,
+    /k_proj adds -?0\.\d+ …\nafter one request -?0\.\d+ …/,
+    /back to PeftModel.from_pretrained: \d+ \+ \d+ bytes/,
+  ],
+  "from-ruvllm.js": [
+    /q_proj, k_proj, v_proj, o_proj after 4 adaptations/,
+    /back to MicroLoRA::load: 1341 bytes/,
+    /on to PEFT: \d+ bytes for model\.layers\.0\.self_attn\.q_proj/,
+  ],
   "learn-from-a-gradient.js": [/loss before: \d/, /loss after 200 requests: 0\.0/],
   "many-users.js": [/5000 users/, /row 1 is untouched: true/],
   "no-forgetting.js": [/lambda 0: loss of the first task 0\.[4-9]/, /lambda 10000: loss of the first task 0\.[0-2]/],
