@@ -1,4 +1,4 @@
-// node write.mjs FOLDER: writes the adapters that PEFT saved for the tiny Llama, and onnxruntime's own, as we write them.
+// node write.mjs FOLDER: writes the adapters that PEFT saved for tiny models, and onnxruntime's own, as we write them.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { decodePeft, FILE_FORMATS } from "../dist/index.js";
@@ -6,9 +6,13 @@ import { decodePeft, FILE_FORMATS } from "../dist/index.js";
 const folder = process.argv[2];
 const { gguf, onnx_adapter } = FILE_FORMATS;
 const fixtures = join(import.meta.dirname, "../src");
-const base = { architecture: "llama", attentionHeads: 4, keyValueHeads: 2 };
+const bases = {
+  llama: { architecture: "llama", attentionHeads: 4, keyValueHeads: 2 },
+  gpt2: { architecture: "gpt2", attentionHeads: 4, keyValueHeads: 4 },
+};
 
-for (const name of readdirSync(join(fixtures, "peft/fixtures")).filter((name) => /^llama/.test(name))) {
+for (const name of readdirSync(join(fixtures, "peft/fixtures")).filter((name) => /^(llama|gpt2)/.test(name))) {
+  const base = bases[name.split("-")[0]];
   const [config, weights] = ["adapter_config.json", "adapter_model.safetensors"].map((file) =>
     readFileSync(join(fixtures, "peft/fixtures", name, file)),
   );

@@ -1,4 +1,4 @@
-"""Llama models as GGUF files, written with llama.cpp's own gguf package."""
+"""Tiny models as GGUF files, written with llama.cpp's own gguf package."""
 
 import gguf
 import numpy as np
@@ -25,12 +25,35 @@ def write_llama(path, weights, config):
     add_vocabulary(writer, config["vocab_size"])
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
     for name, array in weights.items():
-        array = np.ascontiguousarray(array, np.float32)
         if name.endswith("q_proj.weight"):
             array = permute(array, heads)
         if name.endswith("k_proj.weight"):
             array = permute(array, kv_heads)
-        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), array)
+        add(writer, names, name, array)
+    finish(writer)
+
+
+def write_gpt2(path, weights, config):
+    """weights: the names and arrays of a GPT2LMHeadModel as the Hub has them; its Conv1D lie the other way round."""
+    writer = gguf.GGUFWriter(path, "gpt2")
+    writer.add_context_length(config["n_positions"])
+    writer.add_embedding_length(config["n_embd"])
+    writer.add_block_count(config["n_layer"])
+    writer.add_feed_forward_length(config["n_inner"])
+    writer.add_head_count(config["n_head"])
+    writer.add_layer_norm_eps(1e-5)
+    add_vocabulary(writer, config["vocab_size"])
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GPT2, config["n_layer"])
+    for name, array in weights.items():
+        add(writer, names, name, array.T if ".c_" in name and name.endswith("weight") else array)
+    finish(writer)
+
+
+def add(writer, names, name, array):
+    writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), np.ascontiguousarray(array, np.float32))
+
+
+def finish(writer):
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
