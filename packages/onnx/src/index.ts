@@ -2,6 +2,7 @@ export { OnnxError, type OnnxErrorCode } from "./base/errors.js";
 export type { HostTensor, Nested } from "./base/host-tensor.js";
 export { type Module, type Modules, selectModules, type Targets } from "./graft/modules.js";
 export type { Role } from "./graft/roles.js";
+export { feedInitializers } from "./graph/feed-initializers.js";
 export type * from "./graph/ir.js";
 export { readModel } from "./graph/serde/read.js";
 export type { WeightPlacement } from "./graph/serde/tensor.js";

@@ -49,7 +49,8 @@ const TYPES: { readonly [D in OnnxDType]: keyof typeof ARRAYS | null } = {
 
 /**
  * An `.onnx_adapter` as the inputs of a graph that takes its parameters as inputs, which onnxruntime's JavaScript has no
- * API for: `session.run({ ...inputs, ...feeds })`, each feed made a `Tensor`. Copied, so that the file may go.
+ * API for: `session.run({ ...inputs, ...feeds })`, each feed made a `Tensor`. Copied, so that the file may go. Where the
+ * graph's parameters are optional inputs, as Olive leaves them, `feedInitializers` of `@microlora/onnx` first.
  * @throws FormatError `unsupported-dtype`, and as `readOnnxAdapter`
  */
 export function onnxAdapterFeeds(bytes: Uint8Array): Readonly<Record<string, OnnxFeed>> {
