@@ -98,7 +98,7 @@ function queriesOf(corpus: Corpus, topicOf: ReadonlyMap<number, number>, taste: 
 }
 
 /** Halves the word stems, and gives each half the queries all of whose stems it has; a query across both is dropped. */
-function splitByStem(corpus: Corpus, queries: readonly Query[], random: Random): Pick<Task, "learning" | "unseen"> {
+export function splitByStem(corpus: Corpus, queries: readonly Query[], random: Random): Pick<Task, "learning" | "unseen"> {
   const stemsOf = (query: Query) => corpus.keywords[query.keyword]!.stems;
   const stems = random.shuffle([...new Set(queries.flatMap(stemsOf))]);
   const learned = new Set(stems.slice(0, stems.length / 2));
@@ -108,13 +108,13 @@ function splitByStem(corpus: Corpus, queries: readonly Query[], random: Random):
   };
 }
 
-function unrelatedTo(corpus: Corpus, taste: readonly string[], count: number, random: Random): Pick<Task, "unrelated"> {
+export function unrelatedTo(corpus: Corpus, taste: readonly string[], count: number, random: Random): Pick<Task, "unrelated"> {
   const rows = [...corpus.keywords.keys()].filter((keyword) =>
     taste.every((group) => inGroup(corpus, keyword, group).length === 0),
   );
   return { unrelated: random.shuffle(rows).slice(0, count) };
 }
 
-function inGroup({ documents, keywords }: Corpus, keyword: number, group: string): number[] {
+export function inGroup({ documents, keywords }: Corpus, keyword: number, group: string): number[] {
   return keywords[keyword]!.relevant.filter((document) => documents[document]!.group === group);
 }

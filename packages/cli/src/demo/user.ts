@@ -15,7 +15,7 @@ export interface SeenClick {
 export function clickOf(
   corpus: EmbeddedCorpus,
   index: EmbeddingIndex,
-  learner: Personalizer,
+  learner: Pick<Personalizer, "search">,
   query: Query,
 ): SeenClick | null {
   const vector = corpus.keywordVectors[query.keyword]!;

@@ -1,0 +1,71 @@
+import type { Personalizer } from "microlora";
+import { clickOf, createRandom, type Query, SESSIONS } from "../first-run.js";
+import { createPersonalizer } from "../personalizers.js";
+import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
+import { Stopwatch } from "../stopwatch.js";
+import type { EmojiSetup } from "./setup.js";
+
+/** One user: preferences that come one after the other, and keywords that have nothing to do with any of them. */
+export interface User {
+  readonly preferences: readonly {
+    readonly learning: readonly Query[];
+    /** Shares no word stem with what was learned. */
+    readonly unseen: readonly Query[];
+  }[];
+  /** Rows of keywords. */
+  readonly unrelated: readonly number[];
+}
+
+/** Draws the user of a seed, whose tastes are among some groups of emoji. */
+export type DrawUser = (setup: EmojiSetup, groups: readonly string[], seed: number) => User;
+
+const SEEDS = { validation: seedsFrom(4000, 4), reported: seedsFrom(1, 20) };
+
+/** Emoji search that learns one person's preferences, one session each, from clicks among the 50 shown. */
+export function emojiProblem(setup: EmojiSetup, draw: DrawUser, objective: Problem["objective"]): Problem {
+  const users = new Map<string, User>();
+  const userOf = (seed: number, split: Split): User => {
+    const key = `${split} ${seed}`;
+    const user = users.get(key) ?? draw(setup, setup.groups[split], seed);
+    users.set(key, user);
+    return user;
+  };
+  return {
+    quality: "MRR",
+    objective,
+    seeds: (split) => SEEDS[split],
+    async start(setting, knobs, seed, split) {
+      const learner = await createPersonalizer(setting, setup.basis, knobs, seed);
+      return emojiTrial(setup, userOf(seed, split), learner, seed);
+    },
+  };
+}
+
+function emojiTrial(
+  { corpus, index, evaluator }: EmojiSetup,
+  { preferences, unrelated }: User,
+  learner: Personalizer,
+  seed: number,
+): Trial {
+  const watch = new Stopwatch();
+  /** The user searches each query as often as in the first run's sessions, and clicks what is meant if it is shown. */
+  const learn = (queries: readonly Query[]): void => {
+    for (let search = 0; search < SESSIONS.searches; search++) {
+      for (const query of queries) {
+        const click = clickOf(corpus, index, learner, query);
+        if (click !== null) watch.time(() => learner.learn(click));
+      }
+    }
+  };
+  return {
+    tasks: preferences.length,
+    learn: (task) => learn(preferences[task]!.learning),
+    learnAll: () => learn(createRandom(seed).shuffle(preferences.flatMap(({ learning }) => learning))),
+    endTask: () => learner.consolidate(),
+    measure: () => preferences.map(({ unseen }) => evaluator.onQueries(learner, unseen).mrr),
+    measureUnrelated: () => evaluator.onKeywords(learner, unrelated).mrr,
+    bytes: () => learner.toBytes().length,
+    microseconds: () => watch.microseconds,
+    [Symbol.dispose]: () => learner[Symbol.dispose](),
+  };
+}

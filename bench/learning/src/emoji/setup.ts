@@ -1,0 +1,42 @@
+import { EmbeddingIndex } from "microlora";
+import type { EmbedTexts } from "../embedders.js";
+import { type EmbeddedCorpus, Evaluator, loadCorpus, SESSIONS, TUNING_GROUPS } from "../first-run.js";
+import { directionsFor, type PersonalizerBasis } from "../personalizers.js";
+import type { Split } from "../problem.js";
+
+/** Rank of the slow weights: what fits into 64 KB a user with Fisher information and anchor beside it. */
+const RANKS: Readonly<Record<number, number>> = { 256: 7, 384: 4 };
+const RECALL_BYTES = 2 ** 16;
+
+/** What all emoji problems on one embedding share. */
+export interface EmojiSetup {
+  readonly corpus: EmbeddedCorpus;
+  readonly index: EmbeddingIndex;
+  readonly evaluator: Evaluator;
+  readonly basis: PersonalizerBasis;
+  /** Groups of emoji that tastes are drawn from. */
+  readonly groups: Readonly<Record<Split, readonly string[]>>;
+}
+
+export async function emojiSetup(embed: EmbedTexts): Promise<EmojiSetup> {
+  const plain = loadCorpus();
+  const documentVectors = await embed(plain.documents.map(({ name }) => name));
+  const keywordVectors = await embed(plain.keywords.map(({ text }) => text));
+  const corpus = { ...plain, documentVectors, keywordVectors };
+  const dimensions = documentVectors[0]!.length;
+  const { temperature, slow } = SESSIONS.learner;
+  const tuning: ReadonlySet<string> = new Set(TUNING_GROUPS);
+  return {
+    corpus,
+    index: await EmbeddingIndex.create(documentVectors.map((vector, row) => [row, vector] as const)),
+    evaluator: new Evaluator(corpus),
+    basis: {
+      dimensions,
+      temperature,
+      directions: await directionsFor(keywordVectors, RANKS[dimensions]!, slow.reach),
+      scaling: slow.scaling,
+      recallBytes: RECALL_BYTES,
+    },
+    groups: { validation: TUNING_GROUPS, reported: plain.groups.filter((group) => !tuning.has(group)) },
+  };
+}

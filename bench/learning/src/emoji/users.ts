@@ -1,0 +1,51 @@
+import {
+  ambiguousKeywords,
+  buildTask,
+  createRandom,
+  inGroup,
+  type Query,
+  splitByStem,
+  TASK,
+  unrelatedTo,
+} from "../first-run.js";
+import type { DrawUser } from "./emoji.js";
+
+const CONTRADICTIONS = 4;
+
+/** Compatible tastes: each topic has a preferred group of its own, learned topic by topic. */
+export const compatibleUser: DrawUser = ({ corpus }, groups, seed) => {
+  const { taste, learning, unseen, unrelated } = buildTask(corpus, { ...TASK, seed, groups });
+  const ofTopic = (queries: readonly Query[], topic: number) => queries.filter((query) => query.topic === topic);
+  return {
+    preferences: [...taste.keys()].map((topic) => ({
+      learning: ofTopic(learning, topic),
+      unseen: ofTopic(unseen, topic),
+    })),
+    unrelated,
+  };
+};
+
+/** Contradicting tastes: one preferred group after the other, everywhere, on keywords that fit two of them at least. */
+export const contradictingUser: DrawUser = ({ corpus }, groups, seed) => {
+  const random = createRandom(seed);
+  const taste = random.shuffle(groups).slice(0, CONTRADICTIONS);
+  const contested = ambiguousKeywords(corpus).filter(
+    (keyword) => taste.filter((group) => inGroup(corpus, keyword, group).length > 0).length > 1,
+  );
+  const halves = splitByStem(
+    corpus,
+    contested.map((keyword) => ({ keyword, topic: 0, wanted: [] })),
+    random,
+  );
+  const meant = (queries: readonly Query[], group: string) =>
+    queries
+      .map(({ keyword, topic }) => ({ keyword, topic, wanted: inGroup(corpus, keyword, group) }))
+      .filter(({ wanted }) => wanted.length > 0);
+  return {
+    preferences: taste.map((group) => ({
+      learning: meant(halves.learning, group),
+      unseen: meant(halves.unseen, group),
+    })),
+    ...unrelatedTo(corpus, taste, TASK.unrelated, random),
+  };
+};

@@ -1,0 +1,40 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { PROBLEM_NAMES } from "../problems.js";
+import { loadResult, loadTimes } from "../results.js";
+import { gainAgainstCollateral, sessionCurves } from "./plots.js";
+import { extraTable, heading, mainTable } from "./tables.js";
+
+const DOCS = resolve(import.meta.dirname, "../../../../docs/results");
+
+const INTRODUCTION = `# Learning, measured
+
+Made by \`npm run bench:learning\` from the files in \`bench/learning/results/\`, which hold every run. Hyper-parameters were tuned on
+validation users and groups (\`npm --prefix bench/learning run tune\`), frozen in \`bench/learning/hyperparameters.json\`, and the
+users reported here were run once after that.
+
+- *ACC*: mean quality over all tasks after the last session. *BWT*: final quality minus that right after a task's own session, without the
+  last task. *forgetting*: best quality ever minus the final one, without the last task. *learning*: quality right after a task's own session.
+  *newest*: quality on the last task at the end.
+- *unrelated*: change of the quality on requests that have nothing to do with what was learned, with their own true answers.
+- *KB*: everything kept for one user, as saved. *µs*: one learning request, mean.`;
+
+/** Writes the page and the plots of all results that are there. */
+export function writeReport(): void {
+  mkdirSync(DOCS, { recursive: true });
+  const sections: string[] = [INTRODUCTION];
+  for (const name of PROBLEM_NAMES) {
+    const result = loadResult(name);
+    if (result === null) continue;
+    writeFileSync(join(DOCS, `${name}-collateral.svg`), gainAgainstCollateral(result));
+    writeFileSync(join(DOCS, `${name}-sessions.svg`), sessionCurves(result));
+    sections.push(
+      heading(name, result),
+      mainTable(result, loadTimes()[name] ?? {}),
+      ...[extraTable(result)].filter((table) => table !== null),
+      `![Gain against what it cost on unrelated requests](${name}-collateral.svg)`,
+      `![Quality on each task, session by session](${name}-sessions.svg)`,
+    );
+  }
+  writeFileSync(join(DOCS, "learning.md"), `${sections.join("\n\n")}\n`);
+}

@@ -1,0 +1,32 @@
+/** What keeps the slow weights from being overwritten. */
+export type Hold = "l2";
+
+/** One row of the tables: what learns, and what holds on to it. */
+export interface Setting {
+  readonly label: string;
+  /** The slow weights: nothing, a constant offset y = x + b, or LoRA with a bias. */
+  readonly slow: "none" | "offset" | "lora";
+  readonly hold?: Hold;
+  /** Keeps single clicks; needs an embedding. */
+  readonly recall?: true;
+  /** Learns all tasks at once, shuffled: the ceiling. */
+  readonly joint?: true;
+}
+
+/** Every setting that is compared. A new one is one row here, and where it has knobs, one in `tuning.ts`. */
+export const SETTINGS = {
+  base: { label: "base", slow: "none" },
+  offset: { label: "constant offset", slow: "offset" },
+  none: { label: "none", slow: "lora" },
+  l2: { label: "L2 to the anchor", slow: "lora", hold: "l2" },
+  recall: { label: "recall", slow: "none", recall: true },
+  recallSlow: { label: "recall + slow", slow: "lora", recall: true },
+  joint: { label: "joint training (ceiling)", slow: "lora", joint: true },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+export type SettingName = keyof typeof SETTINGS;
+export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
+
+export function settingOf(name: SettingName): Setting {
+  return SETTINGS[name];
+}

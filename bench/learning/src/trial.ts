@@ -1,0 +1,47 @@
+import type { Trial } from "./problem.js";
+
+/** Quality on the test requests of each task: row 0 before anything, row s after session s. */
+export type Matrix = readonly (readonly number[])[];
+
+/** What one setting did for one seeded user. */
+export interface Outcome {
+  readonly matrix: Matrix;
+  /** Quality on requests that have nothing to do with what was learned. */
+  readonly unrelated: { readonly before: number; readonly after: number };
+  readonly bytes: number;
+  readonly microseconds: number;
+  readonly extra?: Readonly<Record<string, number>>;
+}
+
+/** One task after the other, each in a session of its own; or all at once, whose quality then stands for each session's. */
+export function runTrial(trial: Trial, joint: boolean): Outcome {
+  const before = trial.measureUnrelated();
+  const matrix = [trial.measure()];
+  if (joint) {
+    trial.learnAll();
+    const after = trial.measure();
+    for (let task = 0; task < trial.tasks; task++) matrix.push(after);
+  } else {
+    for (let task = 0; task < trial.tasks; task++) {
+      learnTask(trial, task);
+      matrix.push(trial.measure());
+    }
+  }
+  const unrelated = { before, after: trial.measureUnrelated() };
+  const bytes = trial.bytes();
+  const extra = trial.goOn?.();
+  const outcome = { matrix, unrelated, bytes, microseconds: trial.microseconds() };
+  return extra === undefined ? outcome : { ...outcome, extra };
+}
+
+/** The last row of the matrix alone, which is all that tuning looks at. */
+export function finalQuality(trial: Trial, joint: boolean): readonly number[] {
+  if (joint) trial.learnAll();
+  else for (let task = 0; task < trial.tasks; task++) learnTask(trial, task);
+  return trial.measure();
+}
+
+function learnTask(trial: Trial, task: number): void {
+  trial.learn(task);
+  trial.endTask();
+}
