@@ -17,13 +17,6 @@ export interface Figures {
   readonly newest: number;
   /** Mean quality of all but the last task at the end. */
   readonly rest: number;
-  /** Mean of the two above. */
-  readonly balance: number;
-}
-
-/** The newest task counts as much as all others together. */
-export function balanceOf(final: readonly number[]): number {
-  return (final.at(-1)! + mean(final.slice(0, -1))) / 2;
 }
 
 export function figuresOf(matrix: Matrix): Figures {
@@ -40,6 +33,5 @@ export function figuresOf(matrix: Matrix): Figures {
     learning: mean(tasks.map((task) => quality(task + 1, task))),
     newest: quality(last, last - 1),
     rest: mean(older.map((task) => quality(last, task))),
-    balance: balanceOf(matrix[last]!),
   };
 }

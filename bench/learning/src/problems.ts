@@ -11,6 +11,8 @@ import { streamProblem } from "./stream/stream.js";
 
 export interface ProblemEntry {
   readonly title: string;
+  /** The problem whose hyper-parameters it takes, as a learner cannot know which of the two it will meet; its own by default. */
+  readonly tunedOn?: string;
   /** null where what it needs is not on this machine. */
   load(): Promise<Problem | null>;
 }
@@ -27,19 +29,21 @@ const digits = once(async () => digitSetup());
 export const PROBLEMS = {
   "emoji-compatible": {
     title: "Emoji, compatible tastes, static embeddings",
-    load: async () => emojiProblem(await onStatic(), compatibleUser, "acc"),
+    load: async () => emojiProblem(await onStatic(), compatibleUser),
   },
   "emoji-contradicting": {
     title: "Emoji, contradicting tastes, static embeddings",
-    load: async () => emojiProblem(await onStatic(), contradictingUser, "balance"),
+    tunedOn: "emoji-compatible",
+    load: async () => emojiProblem(await onStatic(), contradictingUser),
   },
   "emoji-compatible-minilm": {
     title: "Emoji, compatible tastes, MiniLM",
-    load: async () => emojiOn(await onMiniLm(), compatibleUser, "acc"),
+    load: async () => emojiOn(await onMiniLm(), compatibleUser),
   },
   "emoji-contradicting-minilm": {
     title: "Emoji, contradicting tastes, MiniLM",
-    load: async () => emojiOn(await onMiniLm(), contradictingUser, "balance"),
+    tunedOn: "emoji-compatible-minilm",
+    load: async () => emojiOn(await onMiniLm(), contradictingUser),
   },
   "digits-permuted": {
     title: "Permuted digits",
@@ -56,10 +60,14 @@ export const PROBLEMS = {
 } as const satisfies Readonly<Record<string, ProblemEntry>>;
 
 export type ProblemName = keyof typeof PROBLEMS;
+export function entryOf(name: ProblemName): ProblemEntry {
+  return PROBLEMS[name];
+}
+
 export const PROBLEM_NAMES = Object.keys(PROBLEMS) as ProblemName[];
 
-function emojiOn(setup: EmojiSetup | null, draw: DrawUser, objective: Problem["objective"]): Problem | null {
-  return setup && emojiProblem(setup, draw, objective);
+function emojiOn(setup: EmojiSetup | null, draw: DrawUser): Problem | null {
+  return setup && emojiProblem(setup, draw);
 }
 
 async function withMiniLm<T>(build: (embed: EmbedTexts) => Promise<T>): Promise<T | null> {

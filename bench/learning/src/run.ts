@@ -1,6 +1,6 @@
 import { Runtime } from "microlora";
 import { mean } from "./first-run.js";
-import { HYPERPARAMETERS } from "./hyperparameters.js";
+import { knobsOf } from "./hyperparameters.js";
 import type { Problem } from "./problem.js";
 import type { ProblemName } from "./problems.js";
 import type { ProblemResult, Run, SettingResult, Times } from "./results.js";
@@ -18,17 +18,19 @@ export async function runProblem(
   const results: Partial<Record<SettingName, SettingResult>> = {};
   const times: Times = {};
   for (const setting of settings) {
-    const knobs = HYPERPARAMETERS[name]?.[setting];
+    const knobs = knobsOf(name, setting);
     if (knobs === undefined) continue;
     const runs: Run[] = [];
     const microseconds: number[] = [];
     for (const seed of seeds) {
       onProgress(`${name}: ${setting}, seed ${seed}`);
       using trial = await problem.start(setting, knobs, seed, "reported");
-      const { microseconds: time, ...outcome } = runTrial(trial, settingOf(setting).joint === true);
+      if (trial === null) break;
+      const { microseconds: time, ...outcome } = await runTrial(trial, settingOf(setting).joint === true);
       runs.push({ seed, ...outcome });
       microseconds.push(time);
     }
+    if (runs.length === 0) continue;
     results[setting] = { knobs, runs };
     times[setting] = mean(microseconds);
   }

@@ -1,3 +1,5 @@
+import type { OriginalFeedback } from "./original/trial.js";
+
 /** What keeps the slow weights from being overwritten. */
 export type Hold = "l2";
 
@@ -11,6 +13,8 @@ export interface Setting {
   readonly recall?: true;
   /** Learns all tasks at once, shuffled: the ceiling. */
   readonly joint?: true;
+  /** Ran by the Rust original instead, which is told of a click so. */
+  readonly original?: OriginalFeedback;
 }
 
 /** Every setting that is compared. A new one is one row here, and where it has knobs, one in `tuning.ts`. */
@@ -21,6 +25,8 @@ export const SETTINGS = {
   l2: { label: "L2 to the anchor", slow: "lora", hold: "l2" },
   recall: { label: "recall", slow: "none", recall: true },
   recallSlow: { label: "recall + slow", slow: "lora", recall: true },
+  originalScore: { label: "Rust original, told that clicks are good", slow: "lora", original: "score" },
+  originalGradient: { label: "Rust original, given exact gradients", slow: "lora", original: "gradient" },
   joint: { label: "joint training (ceiling)", slow: "lora", joint: true },
 } as const satisfies Readonly<Record<string, Setting>>;
 

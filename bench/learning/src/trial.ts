@@ -14,34 +14,34 @@ export interface Outcome {
 }
 
 /** One task after the other, each in a session of its own; or all at once, whose quality then stands for each session's. */
-export function runTrial(trial: Trial, joint: boolean): Outcome {
-  const before = trial.measureUnrelated();
-  const matrix = [trial.measure()];
+export async function runTrial(trial: Trial, joint: boolean): Promise<Outcome> {
+  const before = await trial.measureUnrelated();
+  const matrix = [await trial.measure()];
   if (joint) {
-    trial.learnAll();
-    const after = trial.measure();
+    await trial.learnAll();
+    const after = await trial.measure();
     for (let task = 0; task < trial.tasks; task++) matrix.push(after);
   } else {
     for (let task = 0; task < trial.tasks; task++) {
-      learnTask(trial, task);
-      matrix.push(trial.measure());
+      await learnTask(trial, task);
+      matrix.push(await trial.measure());
     }
   }
-  const unrelated = { before, after: trial.measureUnrelated() };
-  const bytes = trial.bytes();
+  const unrelated = { before, after: await trial.measureUnrelated() };
+  const bytes = await trial.bytes();
   const extra = trial.goOn?.();
   const outcome = { matrix, unrelated, bytes, microseconds: trial.microseconds() };
   return extra === undefined ? outcome : { ...outcome, extra };
 }
 
 /** The last row of the matrix alone, which is all that tuning looks at. */
-export function finalQuality(trial: Trial, joint: boolean): readonly number[] {
-  if (joint) trial.learnAll();
-  else for (let task = 0; task < trial.tasks; task++) learnTask(trial, task);
+export async function finalQuality(trial: Trial, joint: boolean): Promise<readonly number[]> {
+  if (joint) await trial.learnAll();
+  else for (let task = 0; task < trial.tasks; task++) await learnTask(trial, task);
   return trial.measure();
 }
 
-function learnTask(trial: Trial, task: number): void {
-  trial.learn(task);
-  trial.endTask();
+async function learnTask(trial: Trial, task: number): Promise<void> {
+  await trial.learn(task);
+  await trial.endTask();
 }

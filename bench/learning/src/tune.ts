@@ -3,66 +3,83 @@
  * validation users and writes them to `hyperparameters.json`. The reported users are never looked at here.
  */
 import { parseArgs } from "node:util";
+import { type ErrorCode, MicroLoraError } from "microlora";
 import { mean } from "./first-run.js";
 import { HYPERPARAMETERS, saveHyperparameters } from "./hyperparameters.js";
 import type { Knobs } from "./knobs.js";
-import { balanceOf } from "./metrics.js";
 import { namesFrom } from "./names.js";
 import type { Problem } from "./problem.js";
-import { PROBLEM_NAMES, PROBLEMS } from "./problems.js";
+import { entryOf, PROBLEM_NAMES } from "./problems.js";
 import { SETTING_NAMES, type SettingName, settingOf } from "./settings.js";
 import { finalQuality } from "./trial.js";
 
 const LEARNING_RATES = [0.001, 0.003, 0.01, 0.03, 0.1];
 const LAMBDAS = [1, 10, 100, 1000, 10_000];
-const OBJECTIVES: Readonly<Record<Problem["objective"], (final: readonly number[]) => number>> = {
-  acc: mean,
-  balance: balanceOf,
-};
+/** What the library refuses to learn from once training has left all bounds. */
+const DIVERGED: readonly ErrorCode[] = ["not-finite", "update-overflow"];
+const FINER_ROUNDS = 3;
 const START: Knobs = { learningRate: 0.01, lambda: 100 };
 
-/** Coordinate by coordinate: the rate, what holds, then both once more around what was found. */
-async function tune(problem: Problem, name: SettingName): Promise<Knobs> {
+/**
+ * Coordinate by coordinate: the rate, the weight of what holds, then each once more in finer steps, as long as that helps.
+ * @returns null where a setting does not apply
+ */
+async function tune(problem: Problem, name: SettingName): Promise<Knobs | null> {
   const { slow, hold } = settingOf(name);
-  const tried = new Map<string, number>();
-  let best = START;
-  const consider = async (candidates: readonly Knobs[]): Promise<void> => {
-    for (const knobs of candidates) {
-      const key = JSON.stringify(knobs);
-      if (!tried.has(key)) tried.set(key, await objective(problem, name, knobs));
-      if (tried.get(key)! > tried.get(JSON.stringify(best))!) best = knobs;
-    }
-  };
+  let best = hold === undefined ? { ...START, lambda: 0 } : START;
+  let highest = await objective(problem, name, best);
+  if (highest === null) return null;
   if (slow === "none") return { learningRate: 0, lambda: 0 };
-  await consider([best, ...LEARNING_RATES.map((learningRate) => ({ ...best, learningRate }))]);
-  if (hold !== undefined) await consider(LAMBDAS.map((lambda) => ({ ...best, lambda })));
-  await consider(around(best.learningRate).map((learningRate) => ({ ...best, learningRate })));
-  if (hold !== undefined) await consider(around(best.lambda).map((lambda) => ({ ...best, lambda })));
-  return hold === undefined ? { ...best, lambda: 0 } : best;
+  const improve = async (candidates: readonly Knobs[]): Promise<boolean> => {
+    const from = best;
+    for (const knobs of candidates) {
+      const value = await objective(problem, name, knobs);
+      if (value === null || highest === null || value <= highest) continue;
+      best = knobs;
+      highest = value;
+    }
+    return best !== from;
+  };
+  await improve(LEARNING_RATES.map((learningRate) => ({ ...best, learningRate })));
+  if (hold !== undefined) await improve(LAMBDAS.map((lambda) => ({ ...best, lambda })));
+  for (const knob of hold === undefined ? (["learningRate"] as const) : (["learningRate", "lambda"] as const)) {
+    let rounds = 0;
+    while (rounds++ < FINER_ROUNDS && (await improve(around(best[knob]).map((value) => ({ ...best, [knob]: value })))));
+  }
+  return best;
 }
 
 function around(value: number): number[] {
-  return [value / 3, value / 1.7, value * 1.7, value * 3].map((each) => Number(each.toPrecision(2)));
+  return [value / 2, value * 2].map((each) => Number(each.toPrecision(2)));
 }
 
-async function objective(problem: Problem, name: SettingName, knobs: Knobs): Promise<number> {
+/** Mean over the validation users; a rate at which training diverges is worse than any other. */
+async function objective(problem: Problem, name: SettingName, knobs: Knobs): Promise<number | null> {
   const values: number[] = [];
   for (const seed of problem.seeds("validation")) {
     using trial = await problem.start(name, knobs, seed, "validation");
-    values.push(OBJECTIVES[problem.objective](finalQuality(trial, settingOf(name).joint === true)));
+    if (trial === null) return null;
+    try {
+      values.push(mean(await finalQuality(trial, settingOf(name).joint === true)));
+    } catch (error) {
+      if (!(error instanceof MicroLoraError && DIVERGED.includes(error.code))) throw error;
+      return Number.NEGATIVE_INFINITY;
+    }
   }
   return mean(values);
 }
 
 const { values } = parseArgs({ options: { only: { type: "string" }, settings: { type: "string" } } });
 for (const name of namesFrom(values.only, PROBLEM_NAMES)) {
-  const problem = await PROBLEMS[name].load();
+  if (entryOf(name).tunedOn !== undefined) continue;
+  const problem = await entryOf(name).load();
   if (problem === null) {
     console.error(`${name}: left out, its model is not here`);
     continue;
   }
   for (const setting of namesFrom(values.settings, SETTING_NAMES)) {
     const knobs = await tune(problem, setting);
+    if (knobs === null) continue;
     console.error(`${name}: ${setting} ${JSON.stringify(knobs)}`);
     HYPERPARAMETERS[name] = { ...HYPERPARAMETERS[name], [setting]: knobs };
     saveHyperparameters(HYPERPARAMETERS);

@@ -21,6 +21,13 @@ export interface Example {
   readonly label: number;
 }
 
+export interface LayerGradient {
+  readonly module: string;
+  readonly x: Float32Array;
+  /** dLoss/dOutput. */
+  readonly gradient: Float32Array;
+}
+
 export function exampleOf(base: BaseNetwork, pixels: Float32Array, label: number): Example {
   const hidden = new Float32Array(HIDDEN);
   affine(base.hidden, base.hiddenBias, pixels, hidden);
@@ -81,14 +88,21 @@ export class AdaptedNetwork {
 
   /** One example: forward, the exact gradients at both layers, and a step of each adapter. */
   learn(example: Example): void {
+    for (const { module, x, gradient } of this.differentiate(example)) this.#lora.learn(x, { gradient, module });
+  }
+
+  /** The inputs of both adapters and the exact gradients at their outputs, in arrays that the next call writes anew. */
+  differentiate(example: Example): readonly LayerGradient[] {
     this.classify(example);
     crossEntropyGradient(this.#scores, example.label);
     this.#gradientH.fill(0);
     transposed(this.#head.weights, this.#scores, this.#gradientH);
     this.#throughAdapter();
     for (let i = 0; i < HIDDEN; i++) if (this.#h[i] === 0) this.#gradientH[i] = 0;
-    this.#lora.learn(this.#h, { gradient: this.#scores, module: "output" });
-    this.#lora.learn(example.pixels, { gradient: this.#gradientH, module: "hidden" });
+    return [
+      { module: "output", x: this.#h, gradient: this.#scores },
+      { module: "hidden", x: example.pixels, gradient: this.#gradientH },
+    ];
   }
 
   endTask(): void {

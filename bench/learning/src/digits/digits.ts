@@ -1,5 +1,6 @@
 import { createRandom, mean } from "../first-run.js";
 import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
+import { settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
 import { AdaptedNetwork, type Example, type Head } from "./adapted-network.js";
 import { type BaseNetwork, trainBase } from "./base-network.js";
@@ -39,9 +40,10 @@ export function digitSetup(): DigitSetup {
 export function digitProblem({ base, images }: DigitSetup, draw: DrawTasks): Problem {
   return {
     quality: "accuracy",
-    objective: "acc",
     seeds: (split) => SEEDS[split],
     async start(setting, knobs, seed, split) {
+      const { original, recall } = settingOf(setting);
+      if (original !== undefined || recall === true) return null;
       const tasks = draw(base, images[split], seed);
       return digitTrial(tasks, await AdaptedNetwork.create(setting, tasks.head, knobs, seed), seed);
     },

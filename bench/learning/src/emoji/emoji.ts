@@ -2,6 +2,8 @@ import type { Personalizer } from "microlora";
 import { clickOf, createRandom, type Query, SESSIONS } from "../first-run.js";
 import { createPersonalizer } from "../personalizers.js";
 import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
+import { originalTrial } from "../original/trial.js";
+import { settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
 import type { EmojiSetup } from "./setup.js";
 
@@ -22,7 +24,7 @@ export type DrawUser = (setup: EmojiSetup, groups: readonly string[], seed: numb
 const SEEDS = { validation: seedsFrom(4000, 4), reported: seedsFrom(1, 20) };
 
 /** Emoji search that learns one person's preferences, one session each, from clicks among the 50 shown. */
-export function emojiProblem(setup: EmojiSetup, draw: DrawUser, objective: Problem["objective"]): Problem {
+export function emojiProblem(setup: EmojiSetup, draw: DrawUser): Problem {
   const users = new Map<string, User>();
   const userOf = (seed: number, split: Split): User => {
     const key = `${split} ${seed}`;
@@ -32,9 +34,10 @@ export function emojiProblem(setup: EmojiSetup, draw: DrawUser, objective: Probl
   };
   return {
     quality: "MRR",
-    objective,
     seeds: (split) => SEEDS[split],
     async start(setting, knobs, seed, split) {
+      const { original } = settingOf(setting);
+      if (original !== undefined) return originalTrial(setup, userOf(seed, split), original, knobs, seed);
       const learner = await createPersonalizer(setting, setup.basis, knobs, seed);
       return emojiTrial(setup, userOf(seed, split), learner, seed);
     },

@@ -3,6 +3,7 @@ import type { EmbedTexts } from "../embedders.js";
 import { createRandom, mean } from "../first-run.js";
 import { createPersonalizer, directionsFor, type PersonalizerBasis } from "../personalizers.js";
 import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
+import { settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
 import { loadMails, type Mail, TOPICS } from "./mails.js";
 import { spamDirection } from "./spam-direction.js";
@@ -79,9 +80,9 @@ export async function streamProblem(embed: EmbedTexts): Promise<Problem> {
   const setup = await streamSetup(embed);
   return {
     quality: "accuracy",
-    objective: "acc",
     seeds: (split) => SEEDS[split],
     async start(setting, knobs, seed, split) {
+      if (settingOf(setting).original !== undefined) return null;
       const learner = await createPersonalizer(setting, setup.basis, knobs, seed);
       return streamTrial(setup.index, drawUser(setup.mails[split], seed), learner, seed);
     },
@@ -131,9 +132,13 @@ function streamTrial(
   const answers: boolean[] = [];
   return {
     tasks: contexts.length,
-    learn: (task) => answers.push(...visit(contexts[task]!.visits[0]!)),
-    learnAll: () =>
-      answers.push(...visit(createRandom(seed).shuffle(contexts.flatMap(({ visits: [first] }) => first!)))),
+    learn(task) {
+      answers.push(...visit(contexts[task]!.visits[0]!));
+    },
+    learnAll() {
+      const first = contexts.flatMap(({ visits }) => visits[0]!);
+      answers.push(...visit(createRandom(seed).shuffle(first)));
+    },
     endTask: () => learner.consolidate(),
     measure: () => contexts.map(({ unseen }) => accuracy(unseen)),
     measureUnrelated: () => accuracy(unrelated),
