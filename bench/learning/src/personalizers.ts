@@ -1,4 +1,5 @@
 import { EmbeddingIndex, Personalizer } from "microlora";
+import { endTask, learningOf } from "./holding.js";
 import type { Knobs } from "./knobs.js";
 import { type SettingName, settingOf } from "./settings.js";
 
@@ -18,10 +19,10 @@ export interface PersonalizerBasis {
 export async function createPersonalizer(
   name: SettingName,
   { dimensions, temperature, directions, scaling, recallBytes }: PersonalizerBasis,
-  { learningRate, lambda }: Knobs,
+  knobs: Knobs,
   seed: number,
 ): Promise<Personalizer> {
-  const { slow, hold, recall } = settingOf(name);
+  const { slow, recall } = settingOf(name);
   const shape = {
     none: null,
     offset: { directions: [new Float32Array(dimensions)], alpha: 1 },
@@ -31,9 +32,14 @@ export async function createPersonalizer(
     dimensions,
     temperature,
     seed,
-    slow: shape !== null && { ...shape, bias: true, learningRate, ewcLambda: hold === undefined ? 0 : lambda },
+    slow: shape !== null && { ...shape, bias: true, ...learningOf(name, knobs) },
     recall: recall === true && { bytes: recallBytes },
   });
+}
+
+/** Ends a task for the slow weights, if there are any. */
+export function endSession(name: SettingName, { slow }: Personalizer): void {
+  if (slow !== null) endTask(name, slow);
 }
 
 /** The directions in which queries lie, which know nothing of any user. @param reach root mean square of |x A| over them */

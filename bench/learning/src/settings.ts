@@ -1,7 +1,7 @@
 import type { OriginalFeedback } from "./original/trial.js";
 
 /** What keeps the slow weights from being overwritten. */
-export type Hold = "l2";
+export type Hold = "l2" | "onlineEwc" | "ewcPlusPlus" | "rwalk" | "productEwc";
 
 /** One row of the tables: what learns, and what holds on to it. */
 export interface Setting {
@@ -23,6 +23,10 @@ export const SETTINGS = {
   offset: { label: "constant offset", slow: "offset" },
   none: { label: "none", slow: "lora" },
   l2: { label: "L2 to the anchor", slow: "lora", hold: "l2" },
+  onlineEwc: { label: "online EWC", slow: "lora", hold: "onlineEwc" },
+  ewcPlusPlus: { label: "EWC++", slow: "lora", hold: "ewcPlusPlus" },
+  rwalk: { label: "RWalk", slow: "lora", hold: "rwalk" },
+  productEwc: { label: "product-EWC", slow: "lora", hold: "productEwc" },
   recall: { label: "recall", slow: "none", recall: true },
   recallSlow: { label: "recall + slow", slow: "lora", recall: true },
   originalScore: { label: "Rust original, told that clicks are good", slow: "lora", original: "score" },

@@ -1,4 +1,5 @@
 import { MicroLora } from "microlora";
+import { endTask, learningOf } from "../holding.js";
 import type { Knobs } from "../knobs.js";
 import { type SettingName, settingOf } from "../settings.js";
 import { affine, type BaseNetwork, crossEntropyGradient, HIDDEN, relu, transposed } from "./base-network.js";
@@ -36,13 +37,15 @@ export function exampleOf(base: BaseNetwork, pixels: Float32Array, label: number
 
 /** The frozen network with adapters on both of its layers, which learns from one labelled image at a time. */
 export class AdaptedNetwork {
+  readonly #name: SettingName;
   readonly #head: Head;
   readonly #lora: MicroLora;
   readonly #h = new Float32Array(HIDDEN);
   readonly #gradientH = new Float32Array(HIDDEN);
   readonly #scores: Float32Array;
 
-  private constructor(head: Head, lora: MicroLora) {
+  private constructor(name: SettingName, head: Head, lora: MicroLora) {
+    this.#name = name;
     this.#head = head;
     this.#lora = lora;
     this.#scores = new Float32Array(head.bias.length);
@@ -51,10 +54,10 @@ export class AdaptedNetwork {
   static async create(
     name: SettingName,
     head: Head,
-    { learningRate, lambda }: Knobs,
+    knobs: Knobs,
     seed: number,
   ): Promise<AdaptedNetwork> {
-    const { slow, hold } = settingOf(name);
+    const { slow } = settingOf(name);
     const lora = await MicroLora.create({
       targetModules: ["hidden", "output"],
       dimensions: {
@@ -64,12 +67,12 @@ export class AdaptedNetwork {
       rank: RANK,
       bias: true,
       seed,
-      learning: { learningRate, ewcLambda: hold === undefined ? 0 : lambda },
+      learning: learningOf(name, knobs),
     });
     lora.enabled = slow !== "none";
     // Without A there is nothing but the bias to learn: a constant offset.
     if (slow === "offset") for (const module of ["hidden", "output"]) lora.getAdapter(module)?.loraA.fill(0);
-    return new AdaptedNetwork(head, lora);
+    return new AdaptedNetwork(name, head, lora);
   }
 
   get lora(): MicroLora {
@@ -106,7 +109,7 @@ export class AdaptedNetwork {
   }
 
   endTask(): void {
-    this.#lora.consolidate();
+    endTask(this.#name, this.#lora);
   }
 
   [Symbol.dispose](): void {

@@ -1,9 +1,9 @@
 import type { Personalizer } from "microlora";
 import { clickOf, createRandom, type Query, SESSIONS } from "../first-run.js";
-import { createPersonalizer } from "../personalizers.js";
+import { createPersonalizer, endSession } from "../personalizers.js";
 import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
 import { originalTrial } from "../original/trial.js";
-import { settingOf } from "../settings.js";
+import { type SettingName, settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
 import type { EmojiSetup } from "./setup.js";
 
@@ -39,7 +39,7 @@ export function emojiProblem(setup: EmojiSetup, draw: DrawUser): Problem {
       const { original } = settingOf(setting);
       if (original !== undefined) return originalTrial(setup, userOf(seed, split), original, knobs, seed);
       const learner = await createPersonalizer(setting, setup.basis, knobs, seed);
-      return emojiTrial(setup, userOf(seed, split), learner, seed);
+      return emojiTrial(setup, userOf(seed, split), setting, learner, seed);
     },
   };
 }
@@ -47,6 +47,7 @@ export function emojiProblem(setup: EmojiSetup, draw: DrawUser): Problem {
 function emojiTrial(
   { corpus, index, evaluator }: EmojiSetup,
   { preferences, unrelated }: User,
+  setting: SettingName,
   learner: Personalizer,
   seed: number,
 ): Trial {
@@ -64,7 +65,7 @@ function emojiTrial(
     tasks: preferences.length,
     learn: (task) => learn(preferences[task]!.learning),
     learnAll: () => learn(createRandom(seed).shuffle(preferences.flatMap(({ learning }) => learning))),
-    endTask: () => learner.consolidate(),
+    endTask: () => endSession(setting, learner),
     measure: () => preferences.map(({ unseen }) => evaluator.onQueries(learner, unseen).mrr),
     measureUnrelated: () => evaluator.onKeywords(learner, unrelated).mrr,
     bytes: () => learner.toBytes().length,

@@ -1,9 +1,9 @@
 import { EmbeddingIndex, type Personalizer } from "microlora";
 import type { EmbedTexts } from "../embedders.js";
 import { createRandom, mean } from "../first-run.js";
-import { createPersonalizer, directionsFor, type PersonalizerBasis } from "../personalizers.js";
+import { createPersonalizer, directionsFor, endSession, type PersonalizerBasis } from "../personalizers.js";
 import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
-import { settingOf } from "../settings.js";
+import { type SettingName, settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
 import { loadMails, type Mail, TOPICS } from "./mails.js";
 import { spamDirection } from "./spam-direction.js";
@@ -84,7 +84,7 @@ export async function streamProblem(embed: EmbedTexts): Promise<Problem> {
     async start(setting, knobs, seed, split) {
       if (settingOf(setting).original !== undefined) return null;
       const learner = await createPersonalizer(setting, setup.basis, knobs, seed);
-      return streamTrial(setup.index, drawUser(setup.mails[split], seed), learner, seed);
+      return streamTrial(setup.index, drawUser(setup.mails[split], seed), setting, learner, seed);
     },
   };
 }
@@ -115,6 +115,7 @@ function drawUser(mails: readonly Mail[], seed: number): User {
 function streamTrial(
   index: EmbeddingIndex,
   { contexts, drifted, unrelated }: User,
+  setting: SettingName,
   learner: Personalizer,
   seed: number,
 ): Trial {
@@ -139,13 +140,13 @@ function streamTrial(
       const first = contexts.flatMap(({ visits }) => visits[0]!);
       answers.push(...visit(createRandom(seed).shuffle(first)));
     },
-    endTask: () => learner.consolidate(),
+    endTask: () => endSession(setting, learner),
     measure: () => contexts.map(({ unseen }) => accuracy(unseen)),
     measureUnrelated: () => accuracy(unrelated),
     goOn() {
       const returns = contexts.map(({ visits: [, second] }) => {
         const right = visit(second!);
-        learner.consolidate();
+        endSession(setting, learner);
         return right;
       });
       visit(drifted.visits[0]!);
