@@ -83,7 +83,7 @@ function toUnit(vector: Float32Array): Float32Array {
 }
 
 function cacheFile(model: string, texts: readonly string[]): string {
-  const folder = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "microlora-bench");
+  const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "microlora-bench");
   mkdirSync(folder, { recursive: true });
   const hash = createHash("sha256").update(readFileSync(model));
   for (const text of texts) hash.update(text).update("\0");

@@ -1,6 +1,5 @@
 /** What the first run (`npm start`) has already: its corpus, its simulated user, its ranks, its statistics. */
 export { type EmbeddedCorpus, loadCorpus } from "../../../packages/cli/dist/demo/corpus.js";
-export { Evaluator, IDENTITY, type QueryTransform } from "../../../packages/cli/dist/demo/evaluate.js";
 export { SESSIONS, TASK, TUNING_GROUPS } from "../../../packages/cli/dist/demo/hyperparameters.js";
 export { kMeans } from "../../../packages/cli/dist/demo/k-means.js";
 export { createRandom, type Random } from "../../../packages/cli/dist/demo/random.js";

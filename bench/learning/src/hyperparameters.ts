@@ -4,12 +4,12 @@ import type { Knobs } from "./knobs.js";
 import { entryOf, type ProblemName } from "./problems.js";
 import type { SettingName } from "./settings.js";
 
-export type Hyperparameters = Partial<Record<ProblemName, Partial<Record<SettingName, Knobs>>>>;
+type Hyperparameters = Partial<Record<ProblemName, Partial<Record<SettingName, Knobs>>>>;
 
 const FILE = resolve(import.meta.dirname, "../hyperparameters.json");
 
 /** What `npm run tune` chose on validation users, frozen before the reported ones are looked at. */
-export const HYPERPARAMETERS: Hyperparameters = JSON.parse(readFileSync(FILE, "utf8"));
+const HYPERPARAMETERS: Hyperparameters = read();
 
 /** undefined for what was not tuned, and so is not run. */
 export function knobsOf(problem: ProblemName, setting: SettingName): Knobs | undefined {
@@ -17,10 +17,19 @@ export function knobsOf(problem: ProblemName, setting: SettingName): Knobs | und
   return HYPERPARAMETERS[tunedOn as ProblemName]?.[setting];
 }
 
-export function saveHyperparameters(hyperparameters: Hyperparameters): void {
-  const problems = Object.entries(hyperparameters).map(([problem, settings]) => {
-    const rows = Object.entries(settings).map(([name, knobs]) => `    ${JSON.stringify(name)}: ${JSON.stringify(knobs)}`);
-    return `  ${JSON.stringify(problem)}: {\n${rows.join(",\n")}\n  }`;
+/** Read again before it is written, so that several problems can be tuned at a time. */
+export function saveKnobs(problem: ProblemName, setting: SettingName, knobs: Knobs): void {
+  const known = read();
+  const hyperparameters = { ...known, [problem]: { ...known[problem], [setting]: knobs } };
+  const problems = Object.entries(hyperparameters).map(([name, settings]) => {
+    const rows = Object.entries(settings).map(
+      ([row, chosen]) => `    ${JSON.stringify(row)}: ${JSON.stringify(chosen)}`,
+    );
+    return `  ${JSON.stringify(name)}: {\n${rows.join(",\n")}\n  }`;
   });
   writeFileSync(FILE, `{\n${problems.join(",\n")}\n}\n`);
+}
+
+function read(): Hyperparameters {
+  return JSON.parse(readFileSync(FILE, "utf8"));
 }

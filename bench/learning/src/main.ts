@@ -6,8 +6,8 @@
 import { parseArgs } from "node:util";
 import { namesFrom } from "./names.js";
 import { MINILM, PROBLEM_NAMES, PROBLEMS } from "./problems.js";
-import { extraTable, heading, mainTable } from "./report/tables.js";
 import { writeReport } from "./report/report.js";
+import { extraTable, heading, mainTable } from "./report/tables.js";
 import { saveResult, saveTimes } from "./results.js";
 import { runProblem } from "./run.js";
 import { SETTING_NAMES } from "./settings.js";

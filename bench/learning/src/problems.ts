@@ -19,7 +19,7 @@ export interface ProblemEntry {
 
 const ROOT = resolve(import.meta.dirname, "../../..");
 /** Folder of all-MiniLM-L6-v2: `model.onnx` and the tokenizer's files. */
-export const MINILM = resolve(ROOT, process.env["MINILM"] ?? "../shared/models/minilm");
+export const MINILM = resolve(ROOT, process.env.MINILM ?? "../shared/models/minilm");
 
 const onStatic = once(async () => emojiSetup(await staticEmbedder()));
 const onMiniLm = once(() => withMiniLm(emojiSetup));

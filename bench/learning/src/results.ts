@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { figuresOf } from "./metrics.js";
 import { interval95, mean } from "./first-run.js";
 import type { Knobs } from "./knobs.js";
+import { figuresOf } from "./metrics.js";
 import type { Problem } from "./problem.js";
 import type { ProblemName } from "./problems.js";
 import type { SettingName } from "./settings.js";

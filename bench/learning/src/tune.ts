@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import { type ErrorCode, MicroLoraError } from "microlora";
 import { mean } from "./first-run.js";
-import { HYPERPARAMETERS, saveHyperparameters } from "./hyperparameters.js";
+import { saveKnobs } from "./hyperparameters.js";
 import type { Knobs } from "./knobs.js";
 import { namesFrom } from "./names.js";
 import type { Problem } from "./problem.js";
@@ -81,7 +81,6 @@ for (const name of namesFrom(values.only, PROBLEM_NAMES)) {
     const knobs = await tune(problem, setting);
     if (knobs === null) continue;
     console.error(`${name}: ${setting} ${JSON.stringify(knobs)}`);
-    HYPERPARAMETERS[name] = { ...HYPERPARAMETERS[name], [setting]: knobs };
-    saveHyperparameters(HYPERPARAMETERS);
+    saveKnobs(name, setting, knobs);
   }
 }

@@ -51,12 +51,7 @@ export class AdaptedNetwork {
     this.#scores = new Float32Array(head.bias.length);
   }
 
-  static async create(
-    name: SettingName,
-    head: Head,
-    knobs: Knobs,
-    seed: number,
-  ): Promise<AdaptedNetwork> {
+  static async create(name: SettingName, head: Head, knobs: Knobs, seed: number): Promise<AdaptedNetwork> {
     const { slow } = settingOf(name);
     const lora = await MicroLora.create({
       targetModules: ["hidden", "output"],

@@ -1,5 +1,6 @@
 import { createRandom, mean } from "../first-run.js";
 import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
+import { remembered } from "../remembered.js";
 import { settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
 import { AdaptedNetwork, type Example, type Head } from "./adapted-network.js";
@@ -38,13 +39,14 @@ export function digitSetup(): DigitSetup {
 
 /** Digits by a frozen network with adapters on its two layers, one task after the other, each image seen once. */
 export function digitProblem({ base, images }: DigitSetup, draw: DrawTasks): Problem {
+  const tasksOf = remembered((seed, split) => draw(base, images[split], seed));
   return {
     quality: "accuracy",
     seeds: (split) => SEEDS[split],
     async start(setting, knobs, seed, split) {
       const { original, recall } = settingOf(setting);
       if (original !== undefined || recall === true) return null;
-      const tasks = draw(base, images[split], seed);
+      const tasks = tasksOf(seed, split);
       return digitTrial(tasks, await AdaptedNetwork.create(setting, tasks.head, knobs, seed), seed);
     },
   };

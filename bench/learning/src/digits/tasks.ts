@@ -18,7 +18,11 @@ export const permutedTasks: DrawTasks = (base, images, seed) => {
   const tasks = Array.from({ length: TASKS }, () => {
     const order = random.shuffle([...Array(PIXELS).keys()]);
     const permuted = ({ pixels, digit }: Image) =>
-      exampleOf(base, Float32Array.from(order, (pixel) => pixels[pixel]!), digit);
+      exampleOf(
+        base,
+        Float32Array.from(order, (pixel) => pixels[pixel]!),
+        digit,
+      );
     return { learning: random.shuffle(learned).map(permuted), unseen: tested.map(permuted) };
   });
   const upright = pool.slice(LEARNED + TESTED, LEARNED + TESTED + UNRELATED);

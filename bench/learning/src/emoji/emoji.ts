@@ -1,10 +1,12 @@
 import type { Personalizer } from "microlora";
 import { clickOf, createRandom, type Query, SESSIONS } from "../first-run.js";
-import { createPersonalizer, endSession } from "../personalizers.js";
-import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
 import { originalTrial } from "../original/trial.js";
+import { createPersonalizer, endSession } from "../personalizers.js";
+import { type Problem, seedsFrom, type Trial } from "../problem.js";
+import { remembered } from "../remembered.js";
 import { type SettingName, settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
+import { mrrOf } from "./quality.js";
 import type { EmojiSetup } from "./setup.js";
 
 /** One user: preferences that come one after the other, and keywords that have nothing to do with any of them. */
@@ -14,8 +16,8 @@ export interface User {
     /** Shares no word stem with what was learned. */
     readonly unseen: readonly Query[];
   }[];
-  /** Rows of keywords. */
-  readonly unrelated: readonly number[];
+  /** Mean whatever emoji carry them. */
+  readonly unrelated: readonly Query[];
 }
 
 /** Draws the user of a seed, whose tastes are among some groups of emoji. */
@@ -25,13 +27,7 @@ const SEEDS = { validation: seedsFrom(4000, 4), reported: seedsFrom(1, 20) };
 
 /** Emoji search that learns one person's preferences, one session each, from clicks among the 50 shown. */
 export function emojiProblem(setup: EmojiSetup, draw: DrawUser): Problem {
-  const users = new Map<string, User>();
-  const userOf = (seed: number, split: Split): User => {
-    const key = `${split} ${seed}`;
-    const user = users.get(key) ?? draw(setup, setup.groups[split], seed);
-    users.set(key, user);
-    return user;
-  };
+  const userOf = remembered((seed, split) => draw(setup, setup.groups[split], seed));
   return {
     quality: "MRR",
     seeds: (split) => SEEDS[split],
@@ -45,12 +41,13 @@ export function emojiProblem(setup: EmojiSetup, draw: DrawUser): Problem {
 }
 
 function emojiTrial(
-  { corpus, index, evaluator }: EmojiSetup,
+  setup: EmojiSetup,
   { preferences, unrelated }: User,
   setting: SettingName,
   learner: Personalizer,
   seed: number,
 ): Trial {
+  const { corpus, index } = setup;
   const watch = new Stopwatch();
   /** The user searches each query as often as in the first run's sessions, and clicks what is meant if it is shown. */
   const learn = (queries: readonly Query[]): void => {
@@ -66,8 +63,8 @@ function emojiTrial(
     learn: (task) => learn(preferences[task]!.learning),
     learnAll: () => learn(createRandom(seed).shuffle(preferences.flatMap(({ learning }) => learning))),
     endTask: () => endSession(setting, learner),
-    measure: () => preferences.map(({ unseen }) => evaluator.onQueries(learner, unseen).mrr),
-    measureUnrelated: () => evaluator.onKeywords(learner, unrelated).mrr,
+    measure: () => preferences.map(({ unseen }) => mrrOf(setup, learner, unseen)),
+    measureUnrelated: () => mrrOf(setup, learner, unrelated),
     bytes: () => learner.toBytes().length,
     microseconds: () => watch.microseconds,
     [Symbol.dispose]: () => learner[Symbol.dispose](),

@@ -1,18 +1,18 @@
 import { EmbeddingIndex } from "microlora";
 import type { EmbedTexts } from "../embedders.js";
-import { type EmbeddedCorpus, Evaluator, loadCorpus, SESSIONS, TUNING_GROUPS } from "../first-run.js";
+import { type EmbeddedCorpus, loadCorpus, SESSIONS, TUNING_GROUPS } from "../first-run.js";
 import { directionsFor, type PersonalizerBasis } from "../personalizers.js";
 import type { Split } from "../problem.js";
 
 /** Rank of the slow weights: what fits into 64 KB a user with Fisher information and anchor beside it. */
 const RANKS: Readonly<Record<number, number>> = { 256: 7, 384: 4 };
-const RECALL_BYTES = 2 ** 16;
+/** Leaves room for slow weights beside it within the same 64 KB. */
+const RECALL_BYTES = 48 * 1024;
 
 /** What all emoji problems on one embedding share. */
 export interface EmojiSetup {
   readonly corpus: EmbeddedCorpus;
   readonly index: EmbeddingIndex;
-  readonly evaluator: Evaluator;
   readonly basis: PersonalizerBasis;
   /** Groups of emoji that tastes are drawn from. */
   readonly groups: Readonly<Record<Split, readonly string[]>>;
@@ -29,7 +29,6 @@ export async function emojiSetup(embed: EmbedTexts): Promise<EmojiSetup> {
   return {
     corpus,
     index: await EmbeddingIndex.create(documentVectors.map((vector, row) => [row, vector] as const)),
-    evaluator: new Evaluator(corpus),
     basis: {
       dimensions,
       temperature,

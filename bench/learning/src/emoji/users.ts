@@ -2,6 +2,7 @@ import {
   ambiguousKeywords,
   buildTask,
   createRandom,
+  type EmbeddedCorpus,
   inGroup,
   type Query,
   splitByStem,
@@ -11,6 +12,7 @@ import {
 import type { DrawUser } from "./emoji.js";
 
 const CONTRADICTIONS = 4;
+const UNRELATED = 300;
 
 /** Compatible tastes: each topic has a preferred group of its own, learned topic by topic. */
 export const compatibleUser: DrawUser = ({ corpus }, groups, seed) => {
@@ -21,7 +23,7 @@ export const compatibleUser: DrawUser = ({ corpus }, groups, seed) => {
       learning: ofTopic(learning, topic),
       unseen: ofTopic(unseen, topic),
     })),
-    unrelated,
+    unrelated: asTheyAre(corpus, unrelated),
   };
 };
 
@@ -46,6 +48,11 @@ export const contradictingUser: DrawUser = ({ corpus }, groups, seed) => {
       learning: meant(halves.learning, group),
       unseen: meant(halves.unseen, group),
     })),
-    ...unrelatedTo(corpus, taste, TASK.unrelated, random),
+    unrelated: asTheyAre(corpus, unrelatedTo(corpus, taste, TASK.unrelated, random).unrelated),
   };
 };
+
+/** Keywords that mean whatever emoji carry them. */
+function asTheyAre({ keywords }: EmbeddedCorpus, rows: readonly number[]): Query[] {
+  return rows.slice(0, UNRELATED).map((keyword) => ({ keyword, topic: 0, wanted: keywords[keyword]!.relevant }));
+}

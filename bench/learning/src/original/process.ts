@@ -7,7 +7,7 @@ import type { Readable, Writable } from "node:stream";
 const ROOT = resolve(import.meta.dirname, "../../../..");
 const HARNESS = join(ROOT, "bench/rust-original");
 const LEARNER = join(HARNESS, "target/release/learner");
-const CRATE = resolve(ROOT, process.env["ORIGINAL_CRATE"] ?? "../shared/seed");
+const CRATE = resolve(ROOT, process.env.ORIGINAL_CRATE ?? "../shared/seed");
 
 /** Answers of `bench/rust-original/src/bin/learner.rs`, by command. */
 interface Answers {

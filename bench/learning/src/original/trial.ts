@@ -1,6 +1,7 @@
 import type { User } from "../emoji/emoji.js";
+import { mrrOf, type QueryTransform } from "../emoji/quality.js";
 import type { EmojiSetup } from "../emoji/setup.js";
-import { clickOf, createRandom, mean, type Query, type QueryTransform, SESSIONS, TASK } from "../first-run.js";
+import { clickOf, createRandom, mean, type Query, SESSIONS, TASK } from "../first-run.js";
 import type { Knobs } from "../knobs.js";
 import type { Trial } from "../problem.js";
 import { clickGradient } from "./click-gradient.js";
@@ -11,12 +12,13 @@ export type OriginalFeedback = "score" | "gradient";
 
 /** The Rust original on the emoji problems; null where it cannot be built. */
 export async function originalTrial(
-  { corpus, index, evaluator, basis }: EmojiSetup,
+  setup: EmojiSetup,
   { preferences, unrelated }: User,
   feedback: OriginalFeedback,
   { learningRate, lambda }: Knobs,
   seed: number,
 ): Promise<Trial | null> {
+  const { corpus, index, basis } = setup;
   const original = OriginalProcess.start();
   if (original === null) return null;
   await original.ask("create", { dimensions: basis.dimensions, learningRate, lambda });
@@ -35,18 +37,16 @@ export async function originalTrial(
     if (click === null) return;
     const shown = click.shown.map((row) => corpus.documentVectors[row]!);
     const gradient = () => [...clickGradient(y!, shown, click.shown.indexOf(click.chosen), basis.temperature)];
-    times.push(
-      await original.ask("adapt", { input: [...x], gradient: feedback === "gradient" ? gradient() : null }),
-    );
+    times.push(await original.ask("adapt", { input: [...x], gradient: feedback === "gradient" ? gradient() : null }));
   };
   const learn = async (queries: readonly Query[]): Promise<void> => {
     for (let round = 0; round < SESSIONS.searches; round++) for (const query of queries) await search(query);
   };
-  /** All queries in one call, then ranked one by one. */
-  const lookUp = async (keywords: readonly number[]): Promise<QueryTransform> => {
-    const queries = keywords.map((keyword) => corpus.keywordVectors[keyword]!);
-    const transformed = await transform(queries);
-    const known = new Map(queries.map((query, i) => [query, transformed[i]!]));
+  /** All queries transformed in one call. */
+  const lookUp = async (queries: readonly Query[]): Promise<QueryTransform> => {
+    const vectors = queries.map(({ keyword }) => corpus.keywordVectors[keyword]!);
+    const transformed = await transform(vectors);
+    const known = new Map(vectors.map((vector, i) => [vector, transformed[i]!]));
     return { transform: (query) => known.get(query)! };
   };
   return {
@@ -57,10 +57,10 @@ export async function originalTrial(
       await original.ask("consolidate");
     },
     async measure() {
-      const learner = await lookUp(preferences.flatMap(({ unseen }) => unseen.map(({ keyword }) => keyword)));
-      return preferences.map(({ unseen }) => evaluator.onQueries(learner, unseen).mrr);
+      const learner = await lookUp(preferences.flatMap(({ unseen }) => unseen));
+      return preferences.map(({ unseen }) => mrrOf(setup, learner, unseen));
     },
-    measureUnrelated: async () => evaluator.onKeywords(await lookUp(unrelated), unrelated).mrr,
+    measureUnrelated: async () => mrrOf(setup, await lookUp(unrelated), unrelated),
     bytes: () => original.ask("bytes"),
     microseconds: () => mean(times),
     [Symbol.dispose]: () => original[Symbol.dispose](),

@@ -7,13 +7,16 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { digitSetup } from "../digits/digits.js";
 import { drawCase, encodeCase, sha256 } from "./case.js";
-import { type EwcMode, type ParitySettings, runOurs } from "./ours.js";
+import { type EwcMode, type ParitySettings, runLearn, runOurs } from "./ours.js";
 import { type AvalancheOutputs, compare, type ParityRow, saveParity } from "./outputs.js";
 
 const AVALANCHE = resolve(import.meta.dirname, "../../avalanche");
-const settings: ParitySettings & { seeds: readonly number[]; modes: Readonly<Record<string, EwcMode>> } = JSON.parse(
-  readFileSync(join(AVALANCHE, "settings.json"), "utf8"),
-);
+interface Settings extends ParitySettings {
+  readonly seeds: readonly number[];
+  readonly modes: Readonly<Record<string, EwcMode>>;
+}
+
+const settings: Settings = JSON.parse(readFileSync(join(AVALANCHE, "settings.json"), "utf8"));
 const { values } = parseArgs({ options: { export: { type: "string" } } });
 const setup = digitSetup();
 const cases = settings.seeds.map((seed) => drawCase(setup, seed));
@@ -35,6 +38,7 @@ if (values.export !== undefined) {
       const ours = await runOurs(parityCase, chosen, settings);
       rows.push(compare(mode, seed, ours, outputs.runs[mode]![seed]!));
     }
+    rows.push(compare("learn", seed, await runLearn(parityCase, settings), outputs.runs.online![seed]!));
   }
   saveParity(rows);
 }

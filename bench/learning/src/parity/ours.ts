@@ -1,5 +1,6 @@
 import { EwcState, type LoraAdapter } from "microlora";
 import { AdaptedNetwork, type Example } from "../digits/adapted-network.js";
+import type { DigitTasks } from "../digits/digits.js";
 import { mean } from "../first-run.js";
 import type { Matrix } from "../trial.js";
 import type { ParityCase } from "./case.js";
@@ -16,18 +17,24 @@ export interface ParitySettings {
   readonly lambda: number;
 }
 
-/** What avalanche does, by `adapt`, `applyUpdatesWithEwc` and `EwcState`; and the largest pull, which is cut off at 1. */
+export interface ParityRun {
+  readonly matrix: Matrix;
+  /** Largest learningRate * lambda * fisher, which is cut off at 1. */
+  readonly largestPull: number;
+}
+
+/** What avalanche does, by `adapt`, `applyUpdatesWithEwc` and `EwcState`. */
 export async function runOurs(
   { tasks: { tasks, head }, seed }: ParityCase,
   { mode, decay }: EwcMode,
   { learningRate, lambda }: ParitySettings,
-): Promise<{ readonly matrix: Matrix; readonly largestPull: number }> {
+): Promise<ParityRun> {
   using network = await AdaptedNetwork.create("none", head, { learningRate, lambda: 0 }, seed);
   const { lora } = network;
-  const states = new Map(lora.config.modules.map(({ module }) => [module, EwcState.fromAdapter(lora.getAdapter(module)!)]));
-  const measure = () =>
-    tasks.map(({ unseen }) => mean(unseen.map((example) => Number(network.classify(example) === example.label))));
-  const matrix = [measure()];
+  const states = new Map(
+    lora.config.modules.map(({ module }) => [module, EwcState.fromAdapter(lora.getAdapter(module)!)]),
+  );
+  const matrix = [accuracies(network, tasks)];
   let largestPull = 0;
   for (const [task, { learning }] of tasks.entries()) {
     const holding = task > 0 && mode !== "none";
@@ -42,10 +49,34 @@ export async function runOurs(
         largestPull = part.reduce((most, fisher) => Math.max(most, 2 * learningRate * lambda * fisher), largestPull);
       }
     }
-    matrix.push(measure());
+    matrix.push(accuracies(network, tasks));
   }
   for (const state of states.values()) state[Symbol.dispose]();
   return { matrix, largestPull };
+}
+
+/** The library's own way, one call a request: `learn`, with the Fisher information taken along the way, then `consolidate`. */
+export async function runLearn(
+  { tasks: { tasks, head }, seed }: ParityCase,
+  { learningRate, lambda }: ParitySettings,
+): Promise<ParityRun> {
+  using network = await AdaptedNetwork.create("onlineEwc", head, { learningRate, lambda: 2 * lambda }, seed);
+  const matrix = [accuracies(network, tasks)];
+  let largestPull = 0;
+  for (const { learning } of tasks) {
+    for (const example of learning) network.learn(example);
+    network.endTask();
+    for (const { module } of network.lora.config.modules) {
+      const fisher = network.lora.getAdapter(module)?.learningBlock("fisher") ?? [];
+      for (const value of fisher) largestPull = Math.max(largestPull, 2 * learningRate * lambda * value);
+    }
+    matrix.push(accuracies(network, tasks));
+  }
+  return { matrix, largestPull };
+}
+
+function accuracies(network: AdaptedNetwork, tasks: DigitTasks["tasks"]): number[] {
+  return tasks.map(({ unseen }) => mean(unseen.map((example) => Number(network.classify(example) === example.label))));
 }
 
 function accumulate(network: AdaptedNetwork, example: Example): void {

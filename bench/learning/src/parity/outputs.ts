@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { figuresOf } from "../metrics.js";
 import { RESULTS } from "../results.js";
 import type { Matrix } from "../trial.js";
+import type { ParityRun } from "./ours.js";
 
 /** What `avalanche/parity.py` prints. */
 export interface AvalancheOutputs {
@@ -40,7 +41,7 @@ const FILE = join(RESULTS, "parity.json");
 export function compare(
   mode: string,
   seed: number,
-  { matrix, largestPull }: { readonly matrix: Matrix; readonly largestPull: number },
+  { matrix, largestPull }: ParityRun,
   theirs: AvalancheRun,
 ): ParityRow {
   const { acc, bwt } = figuresOf(matrix);

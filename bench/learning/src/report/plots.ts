@@ -28,10 +28,7 @@ export function gainAgainstCollateral(result: ProblemResult): string {
 }
 
 /** Points with intervals and their names beside them, and a line where two percent are lost. */
-export function scatter(
-  points: readonly Point[],
-  { x, y }: { readonly x: string; readonly y: string },
-): string {
+export function scatter(points: readonly Point[], { x, y }: { readonly x: string; readonly y: string }): string {
   const cross = points.flatMap(({ x: across, y: up }) => [
     { x1: across.mean - across.interval, x2: across.mean + across.interval, y1: up.mean, y2: up.mean },
     { x1: across.mean, x2: across.mean, y1: up.mean - up.interval, y2: up.mean + up.interval },
@@ -95,20 +92,30 @@ export function sessionCurves(result: ProblemResult): string {
       color: { scheme: "Observable10" },
       marks: [
         Plot.frame({ stroke: "#e7e5e4" }),
-        Plot.line(points, { x: "session", y: "quality", z: (p) => `${p.setting} ${p.task}`, stroke: "task", fx: column, fy: row }),
+        Plot.line(points, {
+          x: "session",
+          y: "quality",
+          z: (p) => `${p.setting} ${p.task}`,
+          stroke: "task",
+          fx: column,
+          fy: row,
+        }),
         Plot.text(
           points.filter(({ session, task }) => session === task),
           { x: "session", y: "quality", text: "task", fill: "task", dy: -8, fx: column, fy: row },
         ),
-        Plot.text(settings.map((setting) => ({ setting })), {
-          text: "setting",
-          frameAnchor: "top-left",
-          dx: 4,
-          dy: -12,
-          fx: column,
-          fy: row,
-          fill: INK,
-        }),
+        Plot.text(
+          settings.map((setting) => ({ setting })),
+          {
+            text: "setting",
+            frameAnchor: "top-left",
+            dx: 4,
+            dy: -12,
+            fx: column,
+            fy: row,
+            fill: INK,
+          },
+        ),
       ],
     }),
   );

@@ -1,7 +1,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { loadParity } from "../parity/outputs.js";
 import { PROBLEM_NAMES } from "../problems.js";
 import { loadResult, loadTimes } from "../results.js";
+import { aimsTable } from "./aims.js";
+import { paritySection } from "./parity-table.js";
 import { gainAgainstCollateral, sessionCurves } from "./plots.js";
 import { extraTable, heading, mainTable } from "./tables.js";
 
@@ -22,7 +25,7 @@ users reported here were run once after that.
 /** Writes the page and the plots of all results that are there. */
 export function writeReport(): void {
   mkdirSync(DOCS, { recursive: true });
-  const sections: string[] = [INTRODUCTION];
+  const sections: string[] = [INTRODUCTION, "## Aims", aimsTable()];
   for (const name of PROBLEM_NAMES) {
     const result = loadResult(name);
     if (result === null) continue;
@@ -36,5 +39,7 @@ export function writeReport(): void {
       `![Quality on each task, session by session](${name}-sessions.svg)`,
     );
   }
+  const parity = loadParity();
+  if (parity !== null) sections.push(paritySection(parity));
   writeFileSync(join(DOCS, "learning.md"), `${sections.join("\n\n")}\n`);
 }

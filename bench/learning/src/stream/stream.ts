@@ -3,6 +3,7 @@ import type { EmbedTexts } from "../embedders.js";
 import { createRandom, mean } from "../first-run.js";
 import { createPersonalizer, directionsFor, endSession, type PersonalizerBasis } from "../personalizers.js";
 import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
+import { remembered } from "../remembered.js";
 import { type SettingName, settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
 import { loadMails, type Mail, TOPICS } from "./mails.js";
@@ -69,7 +70,7 @@ async function streamSetup(embed: EmbedTexts): Promise<StreamSetup> {
         1,
       ),
       scaling: 1,
-      recallBytes: 2 ** 16,
+      recallBytes: 48 * 1024,
     },
     mails: { validation: split(BASE_MAILS), reported: split(BASE_MAILS + SPLIT_MAILS) },
   };
@@ -78,13 +79,14 @@ async function streamSetup(embed: EmbedTexts): Promise<StreamSetup> {
 /** Mails in their topics' turns, learned one by one; then every topic once more, then one that means something else now. */
 export async function streamProblem(embed: EmbedTexts): Promise<Problem> {
   const setup = await streamSetup(embed);
+  const userOf = remembered((seed, split) => drawUser(setup.mails[split], seed));
   return {
     quality: "accuracy",
     seeds: (split) => SEEDS[split],
     async start(setting, knobs, seed, split) {
       if (settingOf(setting).original !== undefined) return null;
       const learner = await createPersonalizer(setting, setup.basis, knobs, seed);
-      return streamTrial(setup.index, drawUser(setup.mails[split], seed), setting, learner, seed);
+      return streamTrial(setup.index, userOf(seed, split), setting, learner, seed);
     },
   };
 }

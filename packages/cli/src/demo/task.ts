@@ -98,7 +98,11 @@ function queriesOf(corpus: Corpus, topicOf: ReadonlyMap<number, number>, taste: 
 }
 
 /** Halves the word stems, and gives each half the queries all of whose stems it has; a query across both is dropped. */
-export function splitByStem(corpus: Corpus, queries: readonly Query[], random: Random): Pick<Task, "learning" | "unseen"> {
+export function splitByStem(
+  corpus: Corpus,
+  queries: readonly Query[],
+  random: Random,
+): Pick<Task, "learning" | "unseen"> {
   const stemsOf = (query: Query) => corpus.keywords[query.keyword]!.stems;
   const stems = random.shuffle([...new Set(queries.flatMap(stemsOf))]);
   const learned = new Set(stems.slice(0, stems.length / 2));
@@ -108,7 +112,12 @@ export function splitByStem(corpus: Corpus, queries: readonly Query[], random: R
   };
 }
 
-export function unrelatedTo(corpus: Corpus, taste: readonly string[], count: number, random: Random): Pick<Task, "unrelated"> {
+export function unrelatedTo(
+  corpus: Corpus,
+  taste: readonly string[],
+  count: number,
+  random: Random,
+): Pick<Task, "unrelated"> {
   const rows = [...corpus.keywords.keys()].filter((keyword) =>
     taste.every((group) => inGroup(corpus, keyword, group).length === 0),
   );
