@@ -7,9 +7,9 @@ export interface QueryTransform {
 }
 
 /** Results that are looked at; what comes later counts as not found. */
-const DEPTH = 200;
+const DEPTH = 100;
 
-/** Mean reciprocal rank of what is meant among all documents, 0 beyond the first 200. */
+/** Mean reciprocal rank of what is meant among all documents, 0 beyond the first 100. */
 export function mrrOf({ corpus, index }: EmojiSetup, learner: QueryTransform, queries: readonly Query[]): number {
   return mean(
     queries.map(({ keyword, wanted }) => {
