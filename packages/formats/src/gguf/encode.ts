@@ -1,7 +1,7 @@
 import { FormatError, shown } from "../base/errors.js";
 import type { EncodeOptions } from "../format.js";
 import type { FloatDType } from "../picture/dtype.js";
-import { fromFloats } from "../picture/floats.js";
+import { storeFloats } from "../picture/floats.js";
 import { checkLoraFile, type LoraFile, type LoraTarget, scalingOf } from "../picture/lora-file.js";
 import { refuseReplaced } from "../picture/replaced.js";
 import { transpose } from "../picture/transpose.js";
@@ -55,8 +55,8 @@ function tensorsOf(target: LoraTarget, base: BaseModel, alpha: number, dtype: Fl
   }
   const isEmbedding = kind === "embedding";
   const shapeOfA = isEmbedding ? [rank, inFeatures] : [inFeatures, rank];
-  const a = fromFloats(isEmbedding ? transpose(loraA, rank, inFeatures) : loraA, shapeOfA, dtype);
-  const b = fromFloats(rows, [rank, outFeatures], dtype);
+  const a = storeFloats(isEmbedding ? transpose(loraA, rank, inFeatures) : loraA, shapeOfA, dtype, `${module}.loraA`);
+  const b = storeFloats(rows, [rank, outFeatures], dtype, `${module}.loraB`);
   return [
     { name: `${tensor}.lora_a`, shape: a.shape, type: dtype, data: a.data },
     { name: `${tensor}.lora_b`, shape: b.shape, type: dtype, data: b.data },

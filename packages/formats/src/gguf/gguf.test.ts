@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { expectRefusal } from "../base/refusals.test-support.js";
 import { decodePeft } from "../peft/decode.js";
-import type { LoraFile } from "../picture/lora-file.js";
+import type { LoraFile, LoraTarget } from "../picture/lora-file.js";
 import { expectClose, fileOf, sampleTarget } from "../picture/pictures.test-support.js";
 import { ARCHITECTURES } from "./architectures.js";
 import { baseModelFromConfig, baseModelFromGguf } from "./base-model.js";
@@ -65,6 +66,49 @@ const q = (fields = {}) =>
   sampleTarget("model.layers.0.self_attn.q_proj", 1, { inFeatures: 5, outFeatures: 16, ...fields });
 
 describe("our own files", () => {
+  test("hold any adapter of any architecture", () => {
+    const heads = fc.record({ attentionHeads: fc.integer({ min: 1, max: 5 }), perKey: fc.integer({ min: 1, max: 3 }) });
+    const shape = fc.record({
+      rank: fc.integer({ min: 1, max: 5 }),
+      inFeatures: fc.constantFrom(1, 3, 4, 5, 31, 33),
+      half: fc.integer({ min: 1, max: 4 }),
+      alpha: fc.constantFrom(1, -3, 0.5),
+      dtype: fc.constantFrom("F32", "F16", "BF16"),
+    });
+    const architecture = fc.constantFrom(...ARCHITECTURES.keys());
+    fc.assert(
+      fc.property(architecture, heads, fc.array(shape, { minLength: 1, maxLength: 8 }), (name, sizes, shapes) => {
+        const { block, modules, weightLayout } = ARCHITECTURES.get(name)!;
+        const base = {
+          architecture: name,
+          attentionHeads: sizes.attentionHeads * sizes.perKey,
+          keyValueHeads: sizes.attentionHeads,
+        };
+        const paths = Object.values(modules);
+        const targets = shapes.map(({ half, ...fields }, i) => {
+          const module = block.replace("#", String(Math.floor(i / paths.length))) + paths[i % paths.length];
+          const outFeatures = 2 * half * base.attentionHeads;
+          const target = sampleTarget(module, i, { ...fields, outFeatures, weightLayout } as Partial<LoraTarget>);
+          // Numbers that all three element types hold.
+          const rounded = (values: Float32Array) => values.map((value) => Math.round(value * 16) / 16);
+          return { ...target, loraA: rounded(target.loraA), loraB: rounded(target.loraB) };
+        });
+        const bytes = ggufLora.encode(fileOf(...targets), { base });
+        const read = ggufLora.decode(bytes, { base }).targets;
+        for (const [i, { alpha, loraB, ...target }] of targets.entries()) {
+          const { alpha: readAlpha, loraB: readB, ...rest } = read[i]!;
+          expect(rest).toEqual(target);
+          expectClose(
+            readB.map((value) => value * readAlpha),
+            loraB.map((value) => value * alpha),
+            2 ** -7,
+          );
+        }
+        expect(Buffer.compare(ggufLora.encode(ggufLora.decode(bytes, { base }), { base }), bytes)).toBe(0);
+      }),
+    );
+  });
+
   test("need no base model to be read back", () => {
     const picture = { ...fileOf(q()), baseModel: "owner/model", notes: new Map([["gguf.general.name", "mine"]]) };
     const read = ggufLora.decode(ggufLora.encode(picture, { base: LLAMA }));
@@ -102,6 +146,12 @@ describe("our own files", () => {
     expectRefusal(() => encode(q(), { ...LLAMA, architecture: "rwkv7" }), "unsupported-variant");
     expectRefusal(() => encode(q(), { ...LLAMA, attentionHeads: 3 }), "needs-base");
     expectRefusal(() => encode(q(), { ...LLAMA, keyValueHeads: 0 }), "bad-config");
+    expectRefusal(
+      () => encode(q({ loraA: new Float32Array(10).fill(65_520), dtype: "F16" })),
+      "not-finite",
+      /loraA\[0\]/,
+    );
+    expectRefusal(() => encode(q({ module: "model.layers.0.mlp.".padEnd(60, "x") })), "bad-name");
   });
 });
 

@@ -1,7 +1,7 @@
 import { FormatError } from "../base/errors.js";
 import type { FloatDType } from "../picture/dtype.js";
 import { isFloatDType } from "../picture/dtype.js";
-import { fromFloats, toFloats } from "../picture/floats.js";
+import { firstNotFinite, fromFloats, toFloats } from "../picture/floats.js";
 import { type LoraTarget, scalingOf } from "../picture/lora-file.js";
 import type { TensorInfo } from "../safetensors/header.js";
 
@@ -80,17 +80,10 @@ function changeOf(
 
 /** Refuses numbers that the element type has turned into infinities. */
 function checkStored(name: string, dtype: FloatDType, data: Uint8Array, first: number): void {
-  const words = dtype === "F32" ? new Uint32Array(data.buffer) : new Uint16Array(data.buffer);
-  const mask = { F32: 0x7f80_0000, F16: 0x7c00, BF16: 0x7f80 }[dtype];
-  for (let i = 0; i < words.length; i++) {
-    if ((words[i]! & mask) !== mask) continue;
-    throw new FormatError(
-      "not-finite",
-      `${name}[${first + i}]`,
-      `is no number that ${dtype} holds, once merged`,
-      "Merge into weights of a wider type",
-    );
-  }
+  const at = firstNotFinite(dtype, data);
+  if (at === -1) return;
+  const problem = `is no number that ${dtype} holds, once merged`;
+  throw new FormatError("not-finite", `${name}[${first + at}]`, problem, "Merge into weights of a wider type");
 }
 
 function checkInfo(name: string, { dtype, shape }: TensorInfo, wanted: readonly number[]): FloatDType {

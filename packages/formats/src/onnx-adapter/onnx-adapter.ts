@@ -1,6 +1,6 @@
 import { FormatError, shown } from "../base/errors.js";
 import type { EncodeOptions, FileFormat } from "../format.js";
-import { fromFloats, toFloats } from "../picture/floats.js";
+import { storeFloats, toFloats } from "../picture/floats.js";
 import { checkLoraFile, type LoraFile, type LoraTarget, PLAIN_FILE, scalingOf } from "../picture/lora-file.js";
 import { refuseReplaced } from "../picture/replaced.js";
 import type { Tensor } from "../picture/tensor-file.js";
@@ -85,8 +85,12 @@ function encode(file: LoraFile, { dtype }: EncodeOptions = {}): Uint8Array {
     const scaling = scalingOf(target);
     const scaledB = loraB.map((value) => value * scaling);
     const a = transpose(loraA, rank, inFeatures);
-    parameters.set(`${module}.lora_A.weight`, fromFloats(a, [inFeatures, rank], dtype ?? target.dtype));
-    parameters.set(`${module}.lora_B.weight`, fromFloats(scaledB, [rank, outFeatures], dtype ?? target.dtype));
+    for (const [name, values, shape] of [
+      [`${module}.lora_A.weight`, a, [inFeatures, rank]],
+      [`${module}.lora_B.weight`, scaledB, [rank, outFeatures]],
+    ] as const) {
+      parameters.set(name, storeFloats(values, shape, dtype ?? target.dtype, name));
+    }
   }
   return writeOnnxAdapter({
     adapterVersion: versionOf(notes, VERSIONS.adapterVersion),

@@ -1,6 +1,6 @@
 import { FormatError } from "../base/errors.js";
 import type { EncodeOptions } from "../format.js";
-import { fromFloats } from "../picture/floats.js";
+import { storeFloats } from "../picture/floats.js";
 import { checkLoraFile, type LoraFile, type LoraTarget, scalingOf } from "../picture/lora-file.js";
 import type { Tensor, TensorFile } from "../picture/tensor-file.js";
 import { transpose } from "../picture/transpose.js";
@@ -50,8 +50,8 @@ function withOneRule(targets: readonly LoraTarget[]): readonly LoraTarget[] {
 function parts(target: LoraTarget, options: PeftOptions): [string, Tensor][] {
   const { module, kind, rank, inFeatures, outFeatures, loraA, loraB, bias } = target;
   const dtype = options.dtype ?? target.dtype;
-  const a = fromFloats(loraA, [rank, inFeatures], dtype);
-  const b = fromFloats(transpose(loraB, rank, outFeatures), [outFeatures, rank], dtype);
+  const a = storeFloats(loraA, [rank, inFeatures], dtype, `${module}.loraA`);
+  const b = storeFloats(transpose(loraB, rank, outFeatures), [outFeatures, rank], dtype, `${module}.loraB`);
   if (kind === "embedding") {
     if (bias !== undefined) {
       throw new FormatError("bad-value", `${module}.bias`, "belongs to an embedding", "PEFT has no bias there");
@@ -70,10 +70,11 @@ function parts(target: LoraTarget, options: PeftOptions): [string, Tensor][] {
   if (scaling === 0) {
     throw new FormatError("bad-value", `${module}.bias`, "stands beside a scaling of 0", "Give it another alpha");
   }
-  const unscaled = fromFloats(
+  const unscaled = storeFloats(
     bias.map((value) => value / scaling),
     [outFeatures],
     dtype,
+    `${module}.bias`,
   );
   return [...weights, ["lora_B.bias", unscaled]];
 }

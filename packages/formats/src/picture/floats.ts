@@ -43,6 +43,25 @@ export function fromFloats(floats: Float32Array, shape: readonly number[], dtype
   return { dtype, shape, data: new Uint8Array(words.buffer) };
 }
 
+/**
+ * The same for an adapter that is to be read again.
+ * @throws FormatError `not-finite` for a number that is beyond what the element type holds
+ */
+export function storeFloats(floats: Float32Array, shape: readonly number[], dtype: FloatDType, where: string): Tensor {
+  const tensor = fromFloats(floats, shape, dtype);
+  const at = firstNotFinite(dtype, tensor.data);
+  if (at === -1) return tensor;
+  const problem = `is ${floats[at]}, which ${dtype} does not hold`;
+  throw new FormatError("not-finite", `${where}[${at}]`, problem, "Write it in a wider type");
+}
+
+/** Index of the first infinity or NaN, -1 if there is none. @param data what `fromFloats` gave */
+export function firstNotFinite(dtype: FloatDType, data: Uint8Array): number {
+  const words = dtype === "F32" ? new Uint32Array(data.buffer) : new Uint16Array(data.buffer);
+  const mask = { F32: 0x7f80_0000, F16: 0x7c00, BF16: 0x7f80 }[dtype];
+  return words.findIndex((word) => (word & mask) === mask);
+}
+
 /** The value of an IEEE 754 binary16. */
 function halfValue(word: number): number {
   const sign = word & 0x8000 ? -1 : 1;
