@@ -22,13 +22,31 @@ export { decodeState, encodeState, type MicroLoraState } from "./checkpoint/stat
 export { type DocumentId, EmbeddingIndex, type SearchHit } from "./embedding-index.js";
 export { KERNELS_NAMES, type KernelsName } from "./kernels/contract.js";
 export { Runtime, type RuntimeOptions } from "./kernels/runtime.js";
+export {
+  type AdwinSettings,
+  adwin,
+  type Boundary,
+  everyRequests,
+  type PageHinkleySettings,
+  pageHinkley,
+} from "./learn/boundaries.js";
+export type { Capacity } from "./learn/capacity.js";
 export { ewcPlusPlus, onlineEwc, productEwc, rwalk } from "./learn/ewc-methods.js";
 export { EwcState } from "./learn/ewc-state.js";
 export type { Feedback, LearnResult } from "./learn/feedback.js";
+export type { GuardConfig } from "./learn/guard.js";
+export type { LearnerConfig, ResolvedLearner } from "./learn/learner-config.js";
+export type { LearnerReport } from "./learn/learner-report.js";
 export { METHODS } from "./learn/methods.js";
 export { adamw, adaptiveRows, momentum, sgd } from "./learn/optimizers.js";
+export type { PendingLimits } from "./learn/pending-requests.js";
 export { PERSONALIZER_DEFAULTS, type ResolvedPersonalizer, type SlowConfig } from "./learn/personalizer-config.js";
 export type { RecallConfig, RecallState } from "./learn/recall.js";
+export type { ReplayConfig } from "./learn/replay.js";
 export { cosineDecay, inverseSquareRoot, linearDecay, warmUp } from "./learn/schedules.js";
+export type { AnyFeedback, ChoiceSignal, GradientSignal, QualitySignal, RatingSignal } from "./learn/signal.js";
+export type { GroupReport } from "./learn/statistics.js";
+export { Learner, type Request } from "./learner.js";
 export { type LoadOptions, MicroLora } from "./micro-lora.js";
 export { type Click, type ClickResult, Personalizer, type PersonalizerConfig } from "./personalizer.js";
+export type { LearnerResult } from "./updates.js";

@@ -1,11 +1,14 @@
 /** Every reason for which the core refuses something; a caller may switch on it. */
 export type ErrorCode =
   | "checksum-mismatch"
+  | "clock-backwards"
   | "corrupt-checkpoint"
   | "disposed"
+  | "expired-request"
   | "invalid-config"
   | "kernels-unavailable"
   | "memory-full"
+  | "mixed-feedback"
   | "not-a-checkpoint"
   | "not-finite"
   | "not-shown"
@@ -16,6 +19,7 @@ export type ErrorCode =
   | "truncated-checkpoint"
   | "unknown-document"
   | "unknown-module"
+  | "unknown-request"
   | "unsupported-version"
   | "update-overflow"
   | "wrong-base";

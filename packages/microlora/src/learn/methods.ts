@@ -1,10 +1,11 @@
-import type { AnyMethod } from "../adapter/methods.js";
+import type { Method } from "../adapter/methods.js";
+import { adwin, everyRequests, pageHinkley } from "./boundaries.js";
 import { productEwc, rwalk } from "./ewc-methods.js";
 import { adamw, adaptiveRows, momentum } from "./optimizers.js";
 import { cosineDecay, inverseSquareRoot, linearDecay, warmUp } from "./schedules.js";
 
 /** Every method whose code is handed in, for loading a checkpoint that may have any of them. */
-export const METHODS: readonly AnyMethod[] = [
+export const METHODS: readonly Method[] = [
   momentum(),
   adamw(),
   adaptiveRows(),
@@ -14,4 +15,7 @@ export const METHODS: readonly AnyMethod[] = [
   linearDecay({ updates: 1 }),
   cosineDecay({ updates: 1 }),
   inverseSquareRoot(),
+  everyRequests(1),
+  pageHinkley(),
+  adwin(),
 ];

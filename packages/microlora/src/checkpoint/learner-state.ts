@@ -1,0 +1,276 @@
+import type { AdapterState } from "../adapter/lora-adapter.js";
+import type { Method } from "../adapter/methods.js";
+import { shown } from "../base/errors.js";
+import type { Example, KeptRequest } from "../learn/example.js";
+import type { Baseline } from "../learn/exploration.js";
+import type { GuardState } from "../learn/guard.js";
+import { checkLearner, type ResolvedLearner } from "../learn/learner-config.js";
+import type { PendingRequest } from "../learn/pending-requests.js";
+import type { ReplayState } from "../learn/replay.js";
+import { type AnyFeedback, readSignal, type Signal } from "../learn/signal.js";
+import type { GroupState } from "../learn/statistics.js";
+import { type Body, corrupt, readContainer, writeContainer } from "./container.js";
+import { array, checkStored, count, record } from "./fields.js";
+import { checkState, type MicroLoraState, readState, stateBlocks, stateHeader } from "./state.js";
+
+/** Everything that a `Learner` is. */
+export interface LearnerState {
+  readonly config: ResolvedLearner;
+  readonly lora: MicroLoraState;
+  readonly boundaryState: readonly number[];
+  readonly boundaries: number;
+  readonly limited: number;
+  readonly explorations: number;
+  readonly baseline: Baseline;
+  readonly reference: Baseline;
+  readonly pending: { readonly now: number; readonly requests: readonly PendingRequest[] };
+  readonly replay: ReplayState | null;
+  readonly guard: GuardState | null;
+  readonly modules: readonly GroupState[];
+  readonly sessions: readonly GroupState[];
+}
+
+/** The canonical bytes of a state. */
+export function encodeLearner(state: LearnerState): Uint8Array {
+  const { pending, replay, guard, lora } = state;
+  const kept = pending.requests.flatMap(({ x, base, noise }) => (noise === null ? [x, base] : [x, base, noise]));
+  const examples = [...(replay?.examples ?? []), ...(guard?.held ?? [])];
+  const accepted = guard?.accepted ? stateBlocks({ ...lora, adapters: guard.accepted }) : [];
+  const vectors = examples.flatMap(({ x, base, signal }) => [x, base, ...signal.items]);
+  return writeContainer(headerOf(state), [...stateBlocks(lora), ...accepted, ...kept, ...vectors]);
+}
+
+/** The checked state that bytes hold. @throws MicroLoraError */
+export function decodeLearner(bytes: Uint8Array, methods?: readonly Method[]): LearnerState {
+  const { header, body } = readContainer(bytes, "learner");
+  const state = readLearner(record(header, "header"), body, methods);
+  body.end(headerOf(state));
+  return state;
+}
+
+function headerOf(state: LearnerState): object {
+  const { config, pending, replay, guard } = state;
+  const adapters = guard?.accepted ?? null;
+  return {
+    kind: "learner",
+    config: configHeader(config),
+    lora: stateHeader(state.lora),
+    boundaryState: state.boundaryState.map(unsignedZero),
+    boundaries: state.boundaries,
+    limited: state.limited,
+    explorations: state.explorations,
+    baseline: baselineHeader(state.baseline),
+    reference: baselineHeader(state.reference),
+    pending: {
+      now: pending.now,
+      requests: pending.requests.map(({ id, at, session, module, noise }) => ({
+        id,
+        at,
+        session,
+        module,
+        noise: noise !== null,
+      })),
+    },
+    replay: replay && { seen: replay.seen, draws: replay.draws, examples: replay.examples.map(exampleHeader) },
+    guard: guard && {
+      offered: guard.offered,
+      updates: guard.updates,
+      promoted: guard.promoted,
+      rejected: guard.rejected,
+      held: guard.held.map(exampleHeader),
+      accepted: adapters && (stateHeader({ ...state.lora, adapters }) as { adapters: object }).adapters,
+    },
+    modules: state.modules.map(groupHeader),
+    sessions: state.sessions.map(groupHeader),
+  };
+}
+
+function configHeader(config: ResolvedLearner): object {
+  const { score, temperature, margin, exploration, pending, replay, boundary, guard, maxDelta, undo, seed } = config;
+  return {
+    score,
+    temperature,
+    margin,
+    exploration,
+    pending: { count: pending.count, bytes: pending.bytes, age: pending.age },
+    replay: replay && { bytes: replay.bytes, perUpdate: replay.perUpdate },
+    boundary: boundary && { name: boundary.name, settings: boundary.settings },
+    guard: guard && { hold: guard.hold, share: guard.share, every: guard.every, strictness: guard.strictness },
+    maxDelta,
+    undo,
+    seed,
+  };
+}
+
+function baselineHeader({ count: scores, mean, variance }: Baseline): Baseline {
+  return { count: scores, mean: unsignedZero(mean), variance };
+}
+
+function groupHeader({ name, count: requests, rewardSum, latencies }: GroupState): GroupState {
+  return { name, count: requests, rewardSum: unsignedZero(rewardSum), latencies };
+}
+
+function exampleHeader({ module, signal }: Example): object {
+  const { kind, items, weight } = signal;
+  const own =
+    signal.kind === "choice"
+      ? { chosen: signal.chosen }
+      : signal.kind === "rating"
+        ? { rating: unsignedZero(signal.rating) }
+        : {};
+  return { module, kind, items: items.length, weight: unsignedZero(weight), ...own };
+}
+
+/** The number itself, but 0 for -0, which JSON does not tell apart. */
+function unsignedZero(value: number): number {
+  return value === 0 ? 0 : value;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function readLearner(fields: Fields, body: Body, methods: readonly Method[] | undefined): LearnerState {
+  const lora = readState(fields.lora, body, methods);
+  const config = record(fields.config, "config") as unknown as ResolvedLearner;
+  const guard = fields.guard === null ? null : record(fields.guard, "guard");
+  const header = record(fields.lora, "lora");
+  const accepted = guard?.accepted ? readState({ ...header, adapters: guard.accepted }, body, methods).adapters : null;
+  const pending = record(fields.pending, "pending");
+  const requests = array(pending.requests, "pending.requests").map((request, i) =>
+    readPending(record(request, `pending.requests[${i}]`), lora, body),
+  );
+  const replay = fields.replay === null ? null : record(fields.replay, "replay");
+  const examples = replay && readExamples(replay.examples, "replay.examples", lora, body);
+  const held = guard && readExamples(guard.held, "guard.held", lora, body);
+  const state = {
+    ...fields,
+    config,
+    lora,
+    pending: { now: pending.now, requests },
+    replay: replay && { ...replay, examples },
+    guard: guard && { ...guard, held, accepted },
+  } as unknown as LearnerState;
+  checkLearnerState(state, methods);
+  return state;
+}
+
+function readPending(fields: Fields, lora: MicroLoraState, body: Body): PendingRequest {
+  const { id, at, session, module } = fields as unknown as PendingRequest;
+  const kept = readKept(module, lora, body);
+  const noise = fields.noise === true ? body.take(kept.base.length, "noise") : null;
+  return { id, at, session, ...kept, noise };
+}
+
+function readKept(module: unknown, lora: MicroLoraState, body: Body): KeptRequest {
+  const dimensions = lora.config.modules.find((known) => known.module === module);
+  if (dimensions === undefined) corrupt("module", `${shown(module)} has no adapter`);
+  const x = body.take(dimensions.inFeatures, "x");
+  return { module: dimensions.module, x, base: body.take(dimensions.outFeatures, "base") };
+}
+
+function readExamples(value: unknown, where: string, lora: MicroLoraState, body: Body): readonly Example[] {
+  return array(value, where).map((entry, i) => {
+    const fields = record(entry, `${where}[${i}]`);
+    const kept = readKept(fields.module, lora, body);
+    const length = count(fields.items, `${where}[${i}].items`);
+    const items = Array.from({ length: Math.min(length, 2 ** 20) }, () => body.take(kept.base.length, "items"));
+    const chosen = items[fields.chosen as number];
+    const feedback =
+      fields.kind === "rating"
+        ? { rating: fields.rating, item: items[0] }
+        : { chosen, shown: items, reward: fields.weight };
+    let signal: Signal | undefined;
+    checkStored(() => {
+      signal = readSignal(feedback as AnyFeedback, kept.base.length);
+    });
+    return { ...kept, signal: signal! };
+  });
+}
+
+/** Refuses a state, of a file or of a caller, that no `Learner` could be in. @throws MicroLoraError */
+export function checkLearnerState(state: LearnerState, methods?: readonly Method[]): LearnerState {
+  const fields = record(state, "state");
+  const { config } = state;
+  for (const part of ["config", "baseline", "reference", "pending"]) record(fields[part], part);
+  record(config.pending, "config.pending");
+  for (const part of [config.replay, config.guard, config.boundary, state.replay, state.guard]) {
+    if (part !== null) record(part, "config");
+  }
+  if (config.boundary !== null) record(config.boundary.settings, "config.boundary.settings");
+  checkStored(() => checkLearner(config));
+  checkState(state.lora, methods);
+  for (const counter of ["boundaries", "limited", "explorations"] as const) count(state[counter], counter);
+  for (const [i, value] of array(state.boundaryState, "boundaryState").entries()) finite(value, `boundaryState[${i}]`);
+  for (const name of ["baseline", "reference"] as const) {
+    count(state[name].count, `${name}.count`);
+    finite(state[name].mean, `${name}.mean`);
+    if (!(finite(state[name].variance, `${name}.variance`) >= 0)) corrupt(`${name}.variance`, "is negative");
+  }
+  checkPending(state);
+  checkParts(state, methods);
+  for (const groups of ["modules", "sessions"] as const) checkGroups(state[groups], groups);
+  return state;
+}
+
+function checkPending({ pending, lora }: LearnerState): void {
+  const now = finite(pending.now, "pending.now");
+  let last = Number.NEGATIVE_INFINITY;
+  const ids = new Set<unknown>();
+  for (const request of array(pending.requests, "pending.requests") as readonly PendingRequest[]) {
+    const { id, at, session, noise } = record(request, "pending.requests") as unknown as PendingRequest;
+    if (typeof id !== "string" || ids.has(id)) corrupt("pending.requests", `${shown(id)} is no id of its own`);
+    if (session !== null && typeof session !== "string") corrupt("pending.session", `is ${shown(session)}`);
+    if (finite(at, "pending.at") < last || at > now) corrupt("pending.at", "is out of order");
+    checkVectors([request.x, request.base, ...(noise === null ? [] : [noise])], request.module, lora);
+    ids.add(id);
+    last = at;
+  }
+}
+
+function checkParts({ config, replay, guard, lora }: LearnerState, methods: readonly Method[] | undefined): void {
+  if ((config.replay === null) !== (replay === null))
+    corrupt("replay", "has a configuration or examples, but not both");
+  if ((config.guard === null) !== (guard === null)) corrupt("guard", "has a configuration or a state, but not both");
+  if (replay !== null) {
+    count(replay.seen, "replay.seen");
+    count(replay.draws, "replay.draws");
+  }
+  if (guard !== null) {
+    for (const key of ["offered", "updates", "promoted", "rejected"] as const) count(guard[key], `guard.${key}`);
+    const adapters = guard.accepted as readonly AdapterState[] | null;
+    if (adapters !== null) checkState({ ...lora, adapters }, methods);
+  }
+  for (const { x, base, signal, module } of [...(replay?.examples ?? []), ...(guard?.held ?? [])]) {
+    checkVectors([x, base, ...signal.items], module, lora);
+  }
+}
+
+function checkVectors([x, ...outputs]: readonly Float32Array[], module: string, { config }: MicroLoraState): void {
+  const dimensions = config.modules.find((known) => known.module === module);
+  if (dimensions === undefined) corrupt("module", `${shown(module)} has no adapter`);
+  for (const [vector, width] of [
+    [x, dimensions.inFeatures],
+    ...outputs.map((y) => [y, dimensions.outFeatures]),
+  ] as const) {
+    const good = vector instanceof Float32Array && vector.length === width && vector.every(Number.isFinite);
+    if (!good) corrupt("example", `has a vector that is not ${String(width)} finite float32 values`);
+  }
+}
+
+function checkGroups(groups: readonly GroupState[], where: string): void {
+  for (const group of array(groups, where) as readonly GroupState[]) {
+    record(group, where);
+    if (typeof group.name !== "string") corrupt(where, `has the name ${shown(group.name)}`);
+    count(group.count, `${where}.count`);
+    finite(group.rewardSum, `${where}.rewardSum`);
+    for (const pair of array(group.latencies, `${where}.latencies`)) {
+      const [bucket, requests, ...rest] = array(pair, `${where}.latencies`);
+      count(bucket, `${where}.latencies`);
+      count(requests, `${where}.latencies`);
+      if (rest.length > 0) corrupt(`${where}.latencies`, "are no pairs");
+    }
+  }
+}
+
+function finite(value: unknown, where: string): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : corrupt(where, `is ${shown(value)}`);
+}

@@ -1,0 +1,100 @@
+import type { AdapterState, LoraAdapter } from "../adapter/lora-adapter.js";
+import { checkFinite } from "../base/check.js";
+import { norm, writeUnit } from "../base/unit.js";
+import type { Pointer } from "../kernels/contract.js";
+import type { Runtime } from "../kernels/runtime.js";
+import { ratingLoss, softmaxCrossEntropy, tripletMargin } from "./losses.js";
+import { backThroughScores, type ScoreName, scoreItems } from "./scores.js";
+import type { Signal } from "./signal.js";
+
+/** What a loss needs to know beside the signal. */
+export interface LossSettings {
+  readonly score: ScoreName;
+  readonly temperature: number;
+  readonly margin: number | null;
+}
+
+/** The loss of one signal at one output, and its exact gradient there. */
+export class Evaluation {
+  readonly adapter: LoraAdapter;
+  /** The output [outFeatures], in the runtime's memory. */
+  readonly output: Float32Array;
+  /** dLoss/dOutput [outFeatures], before the signal's weight. */
+  readonly gradient: Float32Array;
+  /** Score of what was chosen or rated; the running reference of ratings is made of these. */
+  score = 0;
+  readonly #settings: LossSettings;
+
+  /** @param output,gradient [outFeatures] each, in the runtime's memory */
+  constructor(adapter: LoraAdapter, settings: LossSettings, output: Float32Array, gradient: Float32Array) {
+    this.adapter = adapter;
+    this.#settings = settings;
+    this.output = output;
+    this.gradient = gradient;
+  }
+
+  /**
+   * Computes output = base + delta(x), the loss and the gradient.
+   * @param reference of ratings; @param weights in place of the adapter's own
+   * @returns the loss in nats; null where only a gradient is known
+   * @throws MicroLoraError `update-overflow`, `not-finite`
+   */
+  at(x: Float32Array, base: Float32Array, signal: Signal, reference: number, weights?: AdapterState): number | null {
+    this.output.set(base);
+    if (weights === undefined) this.adapter.forwardAdd(x, this.output);
+    else addDeltaOf(this.adapter, weights, x, this.output);
+    return this.#lossOf(signal, reference);
+  }
+
+  #lossOf(signal: Signal, reference: number): number | null {
+    if (signal.kind === "quality") return null;
+    if (signal.kind === "gradient") {
+      this.gradient.set(signal.items[0]);
+      return signal.loss;
+    }
+    const { score, temperature, margin } = this.#settings;
+    const { runtime, outFeatures: n } = this.adapter;
+    const y = this.output.byteOffset;
+    const items = place(runtime, score, signal.items, n);
+    const scores = new Float64Array(items.length);
+    const slopes = new Float64Array(items.length);
+    scoreItems(runtime, score, y, n, items, scores);
+    const loss =
+      signal.kind === "rating"
+        ? ratingLoss(scores, signal.rating, reference, temperature, slopes)
+        : margin === null
+          ? softmaxCrossEntropy(scores, signal.chosen, temperature, slopes)
+          : tripletMargin(scores, signal.chosen, margin, slopes);
+    backThroughScores(runtime, score, y, n, items, scores, slopes, this.gradient.byteOffset);
+    this.score = scores[signal.kind === "rating" ? 0 : signal.chosen]!;
+    checkFinite(loss, "loss");
+    checkFinite(norm(this.gradient), "gradient");
+    return loss;
+  }
+}
+
+/** Candidates in the memory, of unit length for cosines. */
+function place(runtime: Runtime, score: ScoreName, items: readonly Float32Array[], n: number): Pointer[] {
+  const copies = runtime.scratch.output.reserve(items.length * n);
+  return items.map((item, j) => {
+    const at = (copies >>> 2) + j * n;
+    if (score === "cosine") writeUnit(item, runtime.f32, at, `items[${j}]`);
+    else runtime.f32.set(item, at);
+    return 4 * at;
+  });
+}
+
+/** Adds the delta that the adapter would have with other weights. */
+function addDeltaOf(adapter: LoraAdapter, weights: AdapterState, x: Float32Array, output: Float32Array): void {
+  const { runtime, kernels, paramCount, rank, scaling } = adapter;
+  const { scratch, f32 } = runtime;
+  const parameters = scratch.output.reserve(paramCount);
+  let at = parameters >>> 2;
+  for (const part of [weights.loraA, weights.loraB, weights.bias]) {
+    if (part === undefined) continue;
+    f32.set(part, at);
+    at += part.length;
+  }
+  const u = scratch.rows.reserve(rank);
+  kernels.forwardAdd(parameters, scratch.input.place(x), u, output.byteOffset, scaling);
+}

@@ -1,0 +1,34 @@
+import type { Signal } from "./signal.js";
+
+/** A request as it is kept: what went into a module, and its output without what the adapter added. */
+export interface KeptRequest {
+  readonly module: string;
+  /** [inFeatures] */
+  readonly x: Float32Array;
+  /** Output minus the adapter's delta [outFeatures]: the output under the weights of now is base + delta. */
+  readonly base: Float32Array;
+}
+
+/** A kept request with its feedback: what can be learned from, or checked with, again. */
+export interface Example extends KeptRequest {
+  readonly signal: Signal;
+}
+
+/** What an object costs beside its vectors. */
+const OVERHEAD = 128;
+
+/** Bytes that keeping a request takes. */
+export function bytesOf({ x, base }: KeptRequest, vectors: readonly Float32Array[] = []): number {
+  return OVERHEAD + vectors.reduce((sum, { byteLength }) => sum + byteLength, x.byteLength + base.byteLength);
+}
+
+/** Bytes of an example. */
+export function exampleBytes(example: Example): number {
+  return bytesOf(example, example.signal.items);
+}
+
+/** A copy that shares nothing with the caller's arrays. */
+export function copyOf({ module, x, base, signal }: Example): Example {
+  const items = signal.items.map((item) => item.slice());
+  return { module, x: x.slice(), base: base.slice(), signal: { ...signal, items } as Signal };
+}

@@ -1,0 +1,210 @@
+import type { AdapterState } from "./adapter/lora-adapter.js";
+import { checkAllFinite, checkFloats } from "./base/check.js";
+import { checkLearnerState, decodeLearner, encodeLearner, type LearnerState } from "./checkpoint/learner-state.js";
+import { capacityOf } from "./learn/capacity.js";
+import { writeNoise } from "./learn/exploration.js";
+import { boundaryOf, type LearnerConfig, type ResolvedLearner, resolveLearner } from "./learn/learner-config.js";
+import type { LearnerReport } from "./learn/learner-report.js";
+import { PendingRequests } from "./learn/pending-requests.js";
+import { type AnyFeedback, type ChoiceSignal, readSignal, rewardOf } from "./learn/signal.js";
+import { checkLatency, Statistics } from "./learn/statistics.js";
+import { type LoadOptions, MicroLora } from "./micro-lora.js";
+import { type LearnerResult, Updates } from "./updates.js";
+
+/** One request that a module served. */
+export interface Request {
+  /** What went into the module [inFeatures]. */
+  readonly x: Float32Array;
+  /** What came out, the adapter's delta included [outFeatures]; the delta alone by default. */
+  readonly output?: Float32Array;
+  /** The only one by default. */
+  readonly module?: string;
+  readonly session?: string;
+  readonly latencyMicroseconds?: number;
+}
+
+/**
+ * Learns from whatever feedback there is: makes a gradient of it, and decides what is kept. Everything beside the MicroLora itself is
+ * off until it is configured.
+ */
+export class Learner {
+  readonly lora: MicroLora;
+  readonly config: ResolvedLearner;
+  readonly #updates: Updates;
+  readonly #pending: PendingRequests;
+  readonly #sessions = new Statistics();
+  readonly #modules = new Statistics();
+  #explorations = 0;
+
+  /** @throws MicroLoraError `invalid-config`, `out-of-range`, `memory-full` */
+  constructor(lora: MicroLora, config: LearnerConfig = {}) {
+    const resolved = resolveLearner(config);
+    this.lora = lora;
+    this.config = resolved;
+    this.#pending = new PendingRequests(resolved.pending);
+    this.#updates = new Updates(lora, resolved, config.boundary ?? null);
+  }
+
+  /** A copy in the state that `exportState` gave. @throws MicroLoraError `corrupt-checkpoint`, `wrong-base`, `invalid-config` */
+  static async fromState(state: LearnerState, options: LoadOptions = {}): Promise<Learner> {
+    const { config, lora } = checkLearnerState(state, options.methods);
+    const boundary = boundaryOf(config.boundary, options.methods ?? []);
+    const model = await MicroLora.fromState(lora, options);
+    try {
+      const learner = new Learner(model, { ...config, boundary });
+      learner.#restore(state);
+      return learner;
+    } catch (error) {
+      model[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** What `toBytes` wrote, checked in full before anything is built. @throws MicroLoraError */
+  static async fromBytes(bytes: Uint8Array, options: LoadOptions = {}): Promise<Learner> {
+    return Learner.fromState(decodeLearner(bytes, options.methods), options);
+  }
+
+  /**
+   * Keeps a request whose feedback comes later, in any order.
+   * @param now milliseconds of any clock that never goes back
+   * @throws MicroLoraError `unknown-request` for an id that is kept already, `clock-backwards`, `out-of-range`
+   */
+  keep(id: string, request: Request, now: number): void {
+    const { module, base } = this.#kept(request);
+    const kept = { id, session: request.session ?? null, module, x: request.x, base, noise: null };
+    this.#pending.checkRoom(kept, now);
+    this.#pending.put({ ...kept, x: request.x.slice() }, now);
+  }
+
+  /**
+   * Adds known noise to the output, in place, and keeps the request, so that a bare score that comes back later says which way is
+   * better.
+   * @throws MicroLoraError as `keep`; the output is untouched then
+   */
+  explore(id: string, request: Request & { readonly output: Float32Array }, now: number): void {
+    const { module, base } = this.#kept(request);
+    const noise = new Float32Array(base.length);
+    const kept = { id, session: request.session ?? null, module, x: request.x, base, noise };
+    this.#pending.checkRoom(kept, now);
+    writeNoise(noise, this.config.seed, this.#explorations++);
+    for (let i = 0; i < noise.length; i++) request.output[i]! += this.config.exploration * noise[i]!;
+    this.#pending.put({ ...kept, x: request.x.slice() }, now);
+  }
+
+  /**
+   * Learns from the feedback for one request: the one served now, or one that was kept, with its input and the weights of now.
+   * @param now required for a kept one
+   * @throws MicroLoraError `nothing-to-learn-from`, `mixed-feedback`, `not-shown`, `unknown-request`, `expired-request`,
+   * `clock-backwards`, `unknown-module`, `shape-mismatch`, `not-finite`, `out-of-range`, `update-overflow`; nothing has changed then
+   */
+  learn(request: Request | string, feedback: AnyFeedback, now = this.#pending.now): Readonly<LearnerResult> {
+    const kept = typeof request === "string" ? this.#pending.get(request, now) : null;
+    const served = typeof request === "string" ? null : request;
+    checkLatency(served?.latencyMicroseconds);
+    const { module, x, base } = kept ?? this.#kept(request as Request);
+    const signal = readSignal(feedback, this.lora.adapterOf(module).outFeatures);
+    this.#updates.learn({ module, x, base, signal }, kept?.noise ?? null);
+    const { result } = this.#updates;
+    if (result.reason === "disabled") return result;
+    const reward = rewardOf(signal);
+    this.#modules.add(module, reward, served?.latencyMicroseconds);
+    const session = kept === null ? served?.session : kept.session;
+    if (typeof session === "string") this.#sessions.add(session, reward, served?.latencyMicroseconds);
+    if (kept !== null) this.#pending.done(kept, now);
+    return result;
+  }
+
+  /**
+   * Learns from a batch of choices in one update, what the others chose being each one's negatives (InfoNCE in a batch: van den Oord
+   * et al. 2018, eq. 4).
+   * @throws MicroLoraError as `learn`; nothing has changed then
+   */
+  learnBatch(batch: readonly { readonly request: Request; readonly chosen: ChoiceSignal["chosen"] }[]): void {
+    const examples = batch.map(({ request, chosen }, i) => {
+      const { module, x, base } = this.#kept(request);
+      const rejected = batch.flatMap(({ chosen: other }, j) => (i === j ? [] : [other]));
+      return { module, x, base, signal: readSignal({ chosen, rejected }, base.length) };
+    });
+    if (this.lora.enabled) this.#updates.learnBatch(examples);
+  }
+
+  /** Ends a task by hand: what is known now is held on to from here on. */
+  consolidate(): void {
+    this.#updates.consolidate();
+  }
+
+  /** The adapters as they are, for `rollback`. */
+  snapshot(): readonly AdapterState[] {
+    return this.#updates.weights();
+  }
+
+  /** Back to a snapshot: weights, optimiser and EWC. @throws MicroLoraError `corrupt-checkpoint` */
+  rollback(snapshot: readonly AdapterState[]): void {
+    this.#updates.rollback(snapshot);
+  }
+
+  /** Takes the last n updates back, as far as `config.undo` remembers them; returns how many. */
+  undo(n = 1): number {
+    return this.#updates.undo(n);
+  }
+
+  /** What is kept, what was decided, and how much of each adapter is in use. */
+  report(): LearnerReport {
+    const adapters = this.lora.config.modules.map(({ module }) => [module, capacityOf(this.lora.adapterOf(module))]);
+    return {
+      ...this.#updates.report(),
+      updates: this.lora.adaptationCount,
+      pending: { count: this.#pending.count, bytes: this.#pending.bytes },
+      capacity: Object.fromEntries(adapters),
+      modules: this.#modules.report(),
+      sessions: this.#sessions.report(),
+    };
+  }
+
+  /** A copy of everything that a restart must bring back; what `undo` remembers is not. */
+  exportState(): LearnerState {
+    return {
+      config: this.config,
+      lora: this.lora.exportState(),
+      ...this.#updates.exportState(),
+      explorations: this.#explorations,
+      pending: this.#pending.exportState(),
+      modules: this.#modules.exportState(),
+      sessions: this.#sessions.exportState(),
+    };
+  }
+
+  /** The state as a file: canonical, versioned, checksummed. */
+  toBytes(): Uint8Array {
+    return encodeLearner(this.exportState());
+  }
+
+  /** Frees the MicroLora and with it everything else. */
+  [Symbol.dispose](): void {
+    this.lora[Symbol.dispose]();
+  }
+
+  /** The module of a request, its input, and its output without the adapter's delta. */
+  #kept({ x, output, module: named }: Request): { module: string; x: Float32Array; base: Float32Array } {
+    const { modules } = this.lora.config;
+    const module = named ?? (modules.length === 1 ? modules[0]!.module : "");
+    const adapter = this.lora.adapterOf(module);
+    checkFloats(x, adapter.inFeatures, "x");
+    const base = new Float32Array(adapter.outFeatures);
+    if (output === undefined) return { module, x, base };
+    checkFloats(output, adapter.outFeatures, "output");
+    checkAllFinite(output, "output");
+    if (this.lora.enabled) adapter.forwardAdd(x, base);
+    for (let i = 0; i < base.length; i++) base[i] = output[i]! - base[i]!;
+    return { module, x, base };
+  }
+
+  #restore(state: LearnerState): void {
+    this.#updates.restore(state);
+    this.#explorations = state.explorations;
+    this.#pending.restore(state.pending);
+    this.#modules.restore(state.modules);
+    this.#sessions.restore(state.sessions);
+  }
+}

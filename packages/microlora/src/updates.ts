@@ -1,0 +1,274 @@
+import type { AdapterState } from "./adapter/lora-adapter.js";
+import { MicroLoraError } from "./base/errors.js";
+import { checkState } from "./checkpoint/state.js";
+import type { Boundary } from "./learn/boundaries.js";
+import { limitDelta } from "./learn/capacity.js";
+import { Evaluation } from "./learn/evaluation.js";
+import type { Example, KeptRequest } from "./learn/example.js";
+import { advantageOf, type Baseline, NO_BASELINE, reinforceGradient, withScore } from "./learn/exploration.js";
+import { Guard, type GuardState } from "./learn/guard.js";
+import type { ResolvedLearner } from "./learn/learner-config.js";
+import { Replay, type ReplayState } from "./learn/replay.js";
+import type { MicroLora } from "./micro-lora.js";
+
+/** What became of one feedback; one object, written anew by each call. */
+export interface LearnerResult {
+  /** Whether the weights learned from it now. */
+  applied: boolean;
+  /** Why they did not: it is held back to check with and will be learned from later, or there is no score to compare it with. */
+  reason: "disabled" | "held-back" | "no-baseline" | null;
+  /** Loss before learning, in nats; null where only a gradient is known. */
+  loss: number | null;
+  /** Norm of the gradient with respect to the parameters. */
+  gradientNorm: number;
+  /** A new task has begun with it, and what was learned before is held on to. */
+  boundary: boolean;
+  /** The guard took the last updates back. */
+  rolledBack: boolean;
+}
+
+/** What updates have led to, beside the weights. */
+export interface UpdatesState {
+  readonly boundaryState: readonly number[];
+  readonly boundaries: number;
+  readonly limited: number;
+  readonly baseline: Baseline;
+  readonly reference: Baseline;
+  readonly replay: ReplayState | null;
+  readonly guard: GuardState | null;
+}
+
+/** How a `Learner` updates the weights: from an example to a step, with replay, limits, guard and boundaries around it. */
+export class Updates {
+  readonly result: LearnerResult = {
+    applied: false,
+    reason: null,
+    loss: null,
+    gradientNorm: 0,
+    boundary: false,
+    rolledBack: false,
+  };
+  readonly #lora: MicroLora;
+  readonly #config: ResolvedLearner;
+  readonly #evaluations = new Map<string, Evaluation>();
+  readonly #replay: Replay | null;
+  readonly #guard: Guard | null;
+  readonly #boundary: Boundary | null;
+  readonly #history: (readonly AdapterState[])[] = [];
+  #boundaryState: readonly number[];
+  #boundaries = 0;
+  #limited = 0;
+  #baseline: Baseline = NO_BASELINE;
+  #reference: Baseline = NO_BASELINE;
+
+  /** @throws MicroLoraError `out-of-range`, `memory-full` */
+  constructor(lora: MicroLora, config: ResolvedLearner, boundary: Boundary | null) {
+    this.#lora = lora;
+    this.#config = config;
+    this.#replay = config.replay && new Replay(config.replay, config.seed);
+    this.#guard = config.guard && new Guard(config.guard);
+    this.#boundary = boundary;
+    this.#boundaryState = boundary?.start() ?? [];
+    for (const { module, outFeatures } of lora.config.modules) {
+      const [output, gradient] = [lora.allocate(outFeatures), lora.allocate(outFeatures)];
+      this.#evaluations.set(module, new Evaluation(lora.adapterOf(module), config, output, gradient));
+    }
+  }
+
+  /** Learns from one example. @param noise what was added to its output, in units of its scale @throws MicroLoraError */
+  learn(example: Example, noise: Float32Array | null): void {
+    Object.assign(this.result, { applied: false, reason: null, loss: null, gradientNorm: 0, boundary: false });
+    this.result.rolledBack = false;
+    if (!this.#lora.enabled) this.result.reason = "disabled";
+    else if (example.signal.kind === "quality") this.#learnQuality(example, example.signal.quality, noise);
+    else this.#learnExample(example);
+  }
+
+  /** Learns from all of them in one update, or from none. */
+  learnBatch(examples: readonly Example[]): void {
+    const before = this.weights();
+    try {
+      for (const { module, x, base, signal } of examples) {
+        const evaluation = this.#evaluations.get(module)!;
+        evaluation.at(x, base, signal, 0);
+        this.#lora.adapt(x, { gradient: evaluation.gradient, module });
+      }
+      this.#lora.applyUpdates();
+    } catch (error) {
+      this.#goBack(before);
+      throw error;
+    }
+    this.#remember(before);
+    this.#limit();
+  }
+
+  /** Ends a task by hand. */
+  consolidate(): void {
+    this.#lora.consolidate();
+    this.#guard?.accept(() => this.weights());
+  }
+
+  /** A copy of the adapters as they are. */
+  weights(): readonly AdapterState[] {
+    return [...this.#evaluations.values()].map(({ adapter }) => adapter.exportState());
+  }
+
+  /** @throws MicroLoraError `corrupt-checkpoint` */
+  rollback(snapshot: readonly AdapterState[]): void {
+    const { optimizer, ewc, schedule } = this.#evaluations.values().next().value!.adapter.spec.methods;
+    const methods = [optimizer, ewc, schedule].filter((method) => method !== null);
+    checkState({ ...this.#lora.exportState(), adapters: snapshot }, methods);
+    this.#goBack(snapshot);
+    this.#guard?.accept(() => this.weights());
+  }
+
+  undo(n: number): number {
+    const taken = Math.min(Math.max(0, Math.floor(n)), this.#history.length);
+    if (taken === 0) return 0;
+    const [before] = this.#history.splice(this.#history.length - taken);
+    this.#goBack(before!);
+    this.#guard?.accept(() => this.weights());
+    return taken;
+  }
+
+  report() {
+    const guard = this.#guard?.state;
+    return {
+      boundaries: this.#boundaries,
+      limited: this.#limited,
+      undoable: this.#history.length,
+      replay: this.#replay && { count: this.#replay.count, bytes: this.#replay.bytes },
+      guard: guard ? { held: guard.held.length, promoted: guard.promoted, rejected: guard.rejected } : null,
+    };
+  }
+
+  exportState(): UpdatesState {
+    return {
+      boundaryState: this.#boundaryState,
+      boundaries: this.#boundaries,
+      limited: this.#limited,
+      baseline: this.#baseline,
+      reference: this.#reference,
+      replay: this.#replay?.exportState() ?? null,
+      guard: this.#guard?.state ?? null,
+    };
+  }
+
+  /** Takes a checked state of the same configuration. */
+  restore(state: UpdatesState): void {
+    this.#boundaryState = state.boundaryState;
+    this.#boundaries = state.boundaries;
+    this.#limited = state.limited;
+    this.#baseline = state.baseline;
+    this.#reference = state.reference;
+    if (state.replay !== null) this.#replay?.restore(state.replay);
+    if (state.guard !== null) this.#guard?.restore(state.guard);
+  }
+
+  #learnQuality(request: KeptRequest, quality: number, noise: Float32Array | null): void {
+    if (noise === null) {
+      const remedy = "Call explore for the request, or pass a gradient, what was chosen, or a rating";
+      throw new MicroLoraError("nothing-to-learn-from", "feedback", "has a quality, but nothing was explored", remedy);
+    }
+    const advantage = advantageOf(this.#baseline, quality);
+    if (advantage === 0) this.result.reason = "no-baseline";
+    else {
+      const gradient = new Float32Array(noise.length);
+      reinforceGradient(noise, this.#config.exploration, advantage, gradient);
+      this.#update({ ...request, signal: { kind: "gradient", items: [gradient], weight: 1, loss: null } });
+    }
+    this.#baseline = withScore(this.#baseline, quality);
+  }
+
+  #learnExample(example: Example): void {
+    const { signal } = example;
+    if (signal.kind === "gradient" || this.#guard === null) {
+      this.#update(example);
+    } else if (this.#guard.holdsNext) {
+      this.result.loss = this.#evaluate(example);
+      this.result.reason = "held-back";
+      const leaving = this.#guard.hold(example);
+      if (leaving !== undefined) tolerated(() => this.#update(leaving));
+      this.result.reason = "held-back";
+    } else {
+      this.#update(example);
+      this.#guard.passed();
+    }
+    this.#observe(this.result.loss);
+  }
+
+  /** One update, and all that goes with it; what is refused is refused before anything has changed. */
+  #update(example: Example): void {
+    const started = this.#guard === null || this.#guard.state.accepted !== null;
+    const before = this.#config.undo > 0 || !started ? this.weights() : [];
+    const { loss, gradientNorm } = this.#step(example);
+    Object.assign(this.result, { applied: true, reason: null, loss, gradientNorm });
+    this.#remember(before);
+    this.#guard?.start(() => before);
+    const { signal, module } = example;
+    if (signal.kind === "rating") this.#reference = withScore(this.#reference, this.#evaluations.get(module)!.score);
+    if (this.#replay !== null && signal.kind !== "gradient") {
+      for (let k = 0; k < this.#replay.config.perUpdate; k++) {
+        const earlier = this.#replay.draw();
+        if (earlier !== undefined) tolerated(() => this.#step(earlier));
+      }
+      this.#replay.offer(example);
+    }
+    this.#limit();
+    const back = this.#guard?.updated(
+      (held, accepted) => this.#evaluate(held, accepted)!,
+      () => this.weights(),
+    );
+    if (back) this.#goBack(back);
+    this.result.rolledBack = back !== null && back !== undefined;
+  }
+
+  #step(example: Example): { loss: number | null; gradientNorm: number } {
+    const { module, x, signal } = example;
+    const loss = this.#evaluate(example);
+    const { gradient } = this.#evaluations.get(module)!;
+    return { loss, gradientNorm: this.#lora.learn(x, { gradient, module, reward: signal.weight }).gradientNorm };
+  }
+
+  #evaluate({ module, x, base, signal }: Example, accepted?: readonly AdapterState[]): number | null {
+    const weights = accepted?.find((adapter) => adapter.module === module);
+    return this.#evaluations.get(module)!.at(x, base, signal, this.#reference.mean, weights);
+  }
+
+  /** Tells the boundary detector, and ends the task where it says so. */
+  #observe(loss: number | null): void {
+    if (this.#boundary === null || loss === null) return;
+    const { state, changed } = this.#boundary.step(this.#boundaryState, loss);
+    this.#boundaryState = state;
+    if (!changed || !tolerated(() => this.consolidate())) return;
+    this.#boundaries++;
+    this.result.boundary = true;
+  }
+
+  #limit(): void {
+    const { maxDelta } = this.#config;
+    if (maxDelta === null) return;
+    for (const { adapter } of this.#evaluations.values()) if (limitDelta(adapter, maxDelta)) this.#limited++;
+  }
+
+  #remember(before: readonly AdapterState[]): void {
+    if (this.#config.undo === 0) return;
+    this.#history.push(before);
+    if (this.#history.length > this.#config.undo) this.#history.shift();
+  }
+
+  #goBack(states: readonly AdapterState[]): void {
+    for (const state of states) this.#lora.adapterOf(state.module).restoreState(state);
+  }
+}
+
+/** Runs what may be refused as too large for float32, where there is nobody to tell; whether it was not. */
+function tolerated(action: () => void): boolean {
+  try {
+    action();
+    return true;
+  } catch (error) {
+    if (error instanceof MicroLoraError && error.code === "update-overflow") return false;
+    throw error;
+  }
+}
