@@ -41,24 +41,23 @@ export const conv: Vjp = (context) => {
   ];
 };
 
-function dInput(context: VjpContext, { strides, dilations, group, before, rank }: Window): string {
+function dInput(context: VjpContext, { strides, dilations, group, before }: Window): string {
   const { node, builder, gradients } = context;
   const [x = "", w = ""] = node.inputs;
   const full = builder.op("ConvTranspose", [gradients[0]!, w], { strides, dilations, group });
-  return fit(context, full, shapePart(context, x, 2), before, rank);
+  return fit(context, full, shapePart(context, x, 2), before);
 }
 
 /** The part of a tensor from `before` on, of the given spatial sizes; zeros where it ends before that. */
-function fit(context: VjpContext, value: string, sizes: string, before: readonly number[], rank: number): string {
+function fit(context: VjpContext, value: string, sizes: string, before: readonly number[]): string {
   const { builder } = context;
-  const start = builder.ints(...before.map((size) => -size));
   const stop = builder.op("Add", [
     builder.op("Sub", [sizes, builder.op("Shape", [value], { start: 2 })]),
     builder.ints(...before),
   ]);
-  const axes = builder.ints(...Array.from({ length: rank }, (_, i) => i + 2));
+  const start = builder.ints(0, 0, ...before.map((size) => -size), 0, 0);
   const pads = builder.op("Concat", [start, stop], { axis: 0 });
-  return builder.op("Pad", [value, pads, scalarLike(context, 0, context.node.inputs[0]!), axes]);
+  return builder.op("Pad", [value, pads, scalarLike(context, 0, context.node.inputs[0]!)]);
 }
 
 /** X as [in, batch, …] convolved with g as kernels [out, batch, …], strides and dilations exchanged. */
@@ -76,7 +75,6 @@ function dWeight(context: VjpContext, { strides, dilations, group, before, rank 
     product,
     shapePart(context, w, 2),
     before.map(() => 0),
-    rank,
   );
 }
 
@@ -96,7 +94,6 @@ export const convTranspose: Vjp = (context) => {
           full,
           shapePart(context, node.inputs[0]!, 2),
           before.map(() => 0),
-          rank,
         )
       : undefined,
     undefined,
