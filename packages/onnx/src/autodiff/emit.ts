@@ -131,3 +131,22 @@ function unbroadcastAtRunTime(context: VjpContext, gradient: string, value: stri
   const summed = builder.op("ReduceSum", [gradient, axes], { keepdims: 1, noop_with_empty_axes: 1 });
   return reshape(context, summed, shape);
 }
+
+/**
+ * Zeros before and after some dimensions; negative numbers cut off. All dimensions are told, and not those alone that
+ * change: onnxruntime's transpose optimizer misreads Pad's `axes`.
+ *
+ * @param before int64 vector, one for each of `axes`
+ * @param axes int64 vector
+ */
+export function padAxes(context: VjpContext, value: string, before: string, after: string, axes: string): string {
+  const { builder } = context;
+  const none = builder.op("Expand", [builder.ints(0), rankOf(context, value)]);
+  const spread = (sizes: string) => builder.op("ScatterElements", [none, axes, sizes], { axis: 0 });
+  return padAll(context, value, builder.op("Concat", [spread(before), spread(after)], { axis: 0 }));
+}
+
+/** The same by what comes before each dimension, and then what comes after. */
+export function padAll(context: VjpContext, value: string, pads: string): string {
+  return context.builder.op("Pad", [value, pads, scalarLike(context, 0, context.node.inputs[0]!)]);
+}

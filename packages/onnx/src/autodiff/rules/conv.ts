@@ -1,6 +1,6 @@
 import { intOf, intsOf, stringOf } from "../../graph/attributes.js";
 import { unsupported } from "../../graph/unsupported.js";
-import { scalarLike, shapeOf, shapePart } from "../emit.js";
+import { padAll, shapeOf, shapePart } from "../emit.js";
 import type { Vjp, VjpContext } from "../vjp.js";
 
 /** Strides, dilations and the padding before, by spatial dimension. */
@@ -51,13 +51,13 @@ function dInput(context: VjpContext, { strides, dilations, group, before }: Wind
 /** The part of a tensor from `before` on, of the given spatial sizes; zeros where it ends before that. */
 function fit(context: VjpContext, value: string, sizes: string, before: readonly number[]): string {
   const { builder } = context;
+  const start = builder.ints(...before.map((size) => -size));
   const stop = builder.op("Add", [
     builder.op("Sub", [sizes, builder.op("Shape", [value], { start: 2 })]),
     builder.ints(...before),
   ]);
-  const start = builder.ints(0, 0, ...before.map((size) => -size), 0, 0);
-  const pads = builder.op("Concat", [start, stop], { axis: 0 });
-  return builder.op("Pad", [value, pads, scalarLike(context, 0, context.node.inputs[0]!)]);
+  const kept = builder.ints(0, 0);
+  return padAll(context, value, builder.op("Concat", [kept, start, kept, stop], { axis: 0 }));
 }
 
 /** X as [in, batch, …] convolved with g as kernels [out, batch, …], strides and dilations exchanged. */

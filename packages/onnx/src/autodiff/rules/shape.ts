@@ -3,8 +3,9 @@ import { unsupported } from "../../graph/unsupported.js";
 import {
   constantInts,
   dimOf,
+  padAll,
+  padAxes,
   rangeTo,
-  rankOf,
   reshape,
   reshapeLike,
   scalarLike,
@@ -69,7 +70,8 @@ export const slice: Vjp = (context) => {
   const stepValues = steps ? constantInts(context, steps) : [];
   if (!stepValues?.every((step) => step === 1)) return byPosition(context);
   const fixed = padsOfSlice(context);
-  if (fixed) return fixed.every((pad) => pad === 0) ? [gradients[0]] : [pad(context, gradients[0]!, fixed)];
+  if (fixed?.every((pad) => pad === 0)) return [gradients[0]];
+  if (fixed) return [padAll(context, gradients[0]!, builder.ints(...fixed))];
   const at = axes || rangeTo(context, toScalar(context, builder.op("Shape", [starts])));
   const pick = (value: string) => builder.op("Gather", [builder.op("Shape", [value]), at]);
   const zero = builder.constant("int64", [0], []);
@@ -78,53 +80,30 @@ export const slice: Vjp = (context) => {
   const positive = builder.op("Where", [builder.op("Less", [from, zero]), builder.op("Add", [from, dims]), from]);
   const before = builder.op("Max", [builder.op("Min", [positive, dims]), zero]);
   const after = builder.op("Sub", [builder.op("Sub", [dims, pick(gradients[0]!)]), before]);
-  const pads = builder.op("Concat", [before, after], { axis: 0 });
-  return [pad(context, gradients[0]!, everyAxis(context, x, pads, at))];
+  return [padAxes(context, gradients[0]!, before, after, at)];
 };
 
 /** onnx.proto, TensorProto.DataType */
 const INT64 = 7;
 
-/** The padding of every axis that undoes a Slice with step 1, if it is the same in every run. */
-function padsOfSlice(context: VjpContext): readonly number[] | undefined {
+/** The padding that undoes a Slice with step 1, if it is the same in every run: before each dimension, and after each. */
+function padsOfSlice(context: VjpContext): number[] | undefined {
   const [x = "", starts, ends, axesInput] = context.node.inputs;
   const shape = shapeOf(context, x);
   const from = constantInts(context, starts);
   const to = constantInts(context, ends);
-  const given = axesInput ? constantInts(context, axesInput) : from?.map((_, i) => i);
-  if (shape === undefined || from === undefined || to === undefined || given === undefined) return undefined;
-  const axes = given.map((axis) => (axis < 0 ? axis + shape.length : axis));
-  const clamp = (index: number, dim: number) => Math.min(Math.max(index < 0 ? index + dim : index, 0), dim);
-  const before = shape.map(() => 0);
-  const after = shape.map(() => 0);
-  for (const [i, axis] of axes.entries()) {
+  const axes = axesInput ? constantInts(context, axesInput) : from?.map((_, i) => i);
+  if (shape === undefined || from === undefined || to === undefined || axes === undefined) return undefined;
+  const pads = Array.from({ length: 2 * shape.length }, () => 0);
+  for (const [i, given] of axes.entries()) {
+    const axis = given < 0 ? given + shape.length : given;
     const dim = shape[axis];
     if (typeof dim !== "number") return undefined;
-    const start = clamp(from[i]!, dim);
-    before[axis] = start;
-    after[axis] = dim - Math.max(clamp(to[i]!, dim), start);
+    const clamp = (index: number) => Math.min(Math.max(index < 0 ? index + dim : index, 0), dim);
+    pads[axis] = clamp(from[i]!);
+    pads[axis + shape.length] = dim - Math.max(clamp(to[i]!), clamp(from[i]!));
   }
-  return [...before, ...after];
-}
-
-function pad(context: VjpContext, gradient: string, pads: string | readonly number[]): string {
-  const { builder, node } = context;
-  const vector = typeof pads === "string" ? pads : builder.ints(...pads);
-  return builder.op("Pad", [gradient, vector, scalarLike(context, 0, node.inputs[0]!)]);
-}
-
-/**
- * Pads of some axes of a value as pads of all of them: onnxruntime 1.30 moves a Transpose past a Pad as if no Pad named
- * its axes.
- */
-function everyAxis(context: VjpContext, value: string, pads: string, axes: string): string {
-  const { builder } = context;
-  const rank = rankOf(context, value);
-  const negative = builder.op("Less", [axes, builder.constant("int64", [0], [])]);
-  const first = builder.op("Where", [negative, builder.op("Add", [axes, rank]), axes]);
-  const at = builder.op("Concat", [first, builder.op("Add", [first, rank])], { axis: 0 });
-  const none = builder.op("Expand", [builder.constant("int64", [0], []), builder.op("Add", [rank, rank])]);
-  return builder.op("ScatterElements", [none, at, pads]);
+  return pads;
 }
 
 /** The opposite padding, which cuts off what was added; modes that repeat elements go by position. */
@@ -133,9 +112,10 @@ export const padVjp: Vjp = (context) => {
   const mode = node.attributes.mode;
   if (mode?.kind === "string" && mode.value !== "constant") return byPosition(context);
   const pads = builder.op("Neg", [node.inputs[1]!]);
-  const zero = scalarLike(context, 0, node.inputs[0]!);
   const axes = node.inputs[3];
-  return [builder.op("Pad", [gradients[0]!, axes ? everyAxis(context, node.inputs[0]!, pads, axes) : pads, zero])];
+  if (!axes) return [padAll(context, gradients[0]!, pads)];
+  const halves = builder.ops("Split", [pads], 2, { axis: 0, num_outputs: 2 });
+  return [padAxes(context, gradients[0]!, halves[0]!, halves[1]!, axes)];
 };
 
 export const trilu: Vjp = ({ node, builder, gradients }) => {

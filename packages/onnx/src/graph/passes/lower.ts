@@ -2,7 +2,9 @@ import { OnnxError } from "../../base/errors.js";
 import { GraphBuilder } from "../builder.js";
 import { tensorOfConstant } from "../constants.js";
 import type { Graph, Model, Node, Tensor } from "../ir.js";
-import { sorted, valueNames } from "../verbs.js";
+import { usesOf } from "../order.js";
+import { unsupported } from "../unsupported.js";
+import { valueNames } from "../verbs.js";
 import * as fused from "./lower-fused.js";
 import { groupQueryAttention } from "./lower-gqa.js";
 import { contribAttention, multiHeadAttention, standardAttention } from "./lower-multi-head.js";
@@ -65,13 +67,17 @@ export function lower(model: Model, which: (node: Node) => boolean): Lowered {
   const names = valueNames(graph);
   const builder = new GraphBuilder("lowered/", (name) => names.has(name));
   const constants = constantsOf(graph);
+  const taken = new Set([
+    ...graph.outputs.map(({ name }) => name),
+    ...graph.nodes.flatMap((node) => [...usesOf(node)]),
+  ]);
   const refused = new Map<Node, string>();
   let changed = false;
   const nodes = graph.nodes.flatMap((node) => {
     const lowering = which(node) ? loweringOf(node) : undefined;
     if (lowering === undefined) return [node];
     try {
-      const lowered = lowerNode(node, lowering, graph, constants, builder);
+      const lowered = lowerNode(node, lowering, { graph, constants, builder, taken });
       changed = true;
       return lowered;
     } catch (error) {
@@ -82,7 +88,7 @@ export function lower(model: Model, which: (node: Node) => boolean): Lowered {
   });
   const initializers = new Map([...graph.initializers, ...builder.initializers]);
   return changed
-    ? { model: { ...model, graph: sorted({ ...graph, nodes, initializers }) }, changed, refused }
+    ? { model: { ...model, graph: { ...graph, nodes, initializers } }, changed, refused }
     : { model, changed, refused };
 }
 
@@ -97,26 +103,35 @@ export function lowerPrecision(model: Model): Model {
   return model.graph.nodes.some(isIt) ? { ...model, graph: { ...model.graph, nodes } } : model;
 }
 
-function lowerNode(
-  node: Node,
-  lowering: Lowering,
-  graph: Graph,
-  constants: ReadonlyMap<string, Tensor>,
-  builder: GraphBuilder,
-): readonly Node[] {
+interface Surroundings {
+  readonly graph: Graph;
+  readonly constants: ReadonlyMap<string, Tensor>;
+  readonly builder: GraphBuilder;
+  /** Values that a node or the graph's outputs take. */
+  readonly taken: ReadonlySet<string>;
+}
+
+function lowerNode(node: Node, lowering: Lowering, surroundings: Surroundings): readonly Node[] {
+  const { graph, constants, builder, taken } = surroundings;
   const before = builder.nodes.length;
   const typeOf = (value: string) => graph.types.get(value);
   const constantOf = (value: string) => constants.get(value) ?? builder.initializers.get(value);
-  const results = lowering(new Tools({ node, builder, typeOf, constantOf }));
-  const written = builder.nodes.splice(before);
-  const named = node.outputs.flatMap((output, i): readonly Node[] => {
-    const result = results[i];
-    if (output === "" || result === undefined) return [];
-    return [
-      { name: `${node.name}_${i}`, op: "Identity", domain: "", inputs: [result], outputs: [output], attributes: {} },
-    ];
-  });
-  return [...written, ...named];
+  try {
+    const results = lowering(new Tools({ node, builder, typeOf, constantOf }));
+    const named = node.outputs.flatMap((output, i): readonly Node[] => {
+      const result = results[i];
+      if (result !== undefined) return output === "" ? [] : [identity(`${node.name}_${i}`, result, output)];
+      if (taken.has(output)) throw unsupported(node, `no rule for its output ${i}`);
+      return [];
+    });
+    return [...builder.nodes.slice(before), ...named];
+  } finally {
+    builder.nodes.splice(before);
+  }
+}
+
+function identity(name: string, input: string, output: string): Node {
+  return { name, op: "Identity", domain: "", inputs: [input], outputs: [output], attributes: {} };
 }
 
 function constantsOf(graph: Graph): ReadonlyMap<string, Tensor> {
