@@ -1,5 +1,6 @@
 import { GraphBuilder } from "../graph/builder.js";
 import type { Dim, Graph, Model, Node, TensorType, ValueInfo } from "../graph/ir.js";
+import { sorted, valueNames } from "../graph/verbs.js";
 import type { Module } from "./modules.js";
 import type { Site } from "./sites.js";
 
@@ -14,8 +15,8 @@ export interface Port {
   readonly outFeatures: number;
   /** The modules that share the weight: one, or slices (Q and V of a packed projection). */
   readonly modules: readonly Module[];
-  /** Whether the rows of a batch are apart here, so that each can have an adapter of its own. */
-  readonly perRow: boolean;
+  /** The symbol of the batch whose rows are apart here, so that each can have an adapter of its own; undefined if they are not. */
+  readonly batch: Dim | undefined;
 }
 
 /** A model with adapters on some of its modules. With A or B zero it computes what the model computes. */
@@ -34,9 +35,9 @@ export interface GraftOptions {
 /** Adds y <- y + (x A) B at every site of the modules, with A and B as inputs of the graph (Hu et al. 2021, eq. 3). */
 export function graft(model: Model, modules: readonly Module[], options: GraftOptions): Graft {
   const { graph } = model;
-  const names = namesOf(graph);
+  const names = valueNames(graph);
   const builder = new GraphBuilder("lora.", (name) => names.has(name));
-  const writer = new Writer(builder, options, batchOf(graph));
+  const writer = new Writer(builder, options, batchesOf(graph));
   const inputs: ValueInfo[] = [];
   const ports = groupByWeight(modules).map((members, i) => {
     const { inFeatures, sites } = members[0]!;
@@ -46,21 +47,14 @@ export function graft(model: Model, modules: readonly Module[], options: GraftOp
     inputs.push(input(port.loraA, [options.rows, inFeatures, `rank.${i}`]));
     inputs.push(input(port.loraB, [options.rows, `rank.${i}`, outFeatures]));
     for (const site of sites) writer.write(site, port.loraA, port.loraB, outFeatures);
-    return { ...port, perRow: sites.every((site) => writer.isPerRow(site)) };
+    return { ...port, batch: sites.map((site) => writer.batchOf(site)).reduce((a, b) => (a === b ? a : undefined)) };
   });
-  return { model: { ...model, graph: { ...writer.into(graph), inputs: [...graph.inputs, ...inputs] } }, ports };
+  const grafted = sorted({ ...writer.into(graph), inputs: [...graph.inputs, ...inputs] });
+  return { model: { ...model, graph: grafted }, ports };
 }
 
 function input(name: string, shape: readonly Dim[]): ValueInfo {
   return { name, type: { dtype: "float32", shape } };
-}
-
-function namesOf(graph: Graph): ReadonlySet<string> {
-  return new Set([
-    ...graph.inputs.map(({ name }) => name),
-    ...graph.initializers.keys(),
-    ...graph.nodes.flatMap(({ outputs }) => outputs),
-  ]);
 }
 
 /** Slices of one weight go through one port. */
@@ -75,28 +69,35 @@ function groupByWeight(modules: readonly Module[]): readonly (readonly Module[])
 
 /** The symbol of the batch: the first dimension of the first input that has one. */
 export function batchOf(graph: Graph): Dim | undefined {
-  return graph.inputs.map(({ type }) => type?.shape?.[0]).find((dim) => dim !== undefined);
+  return batchesOf(graph)[0];
+}
+
+/** The first dimensions of all inputs: exporters may give each a symbol of its own (torch.export: s33, s6). */
+function batchesOf({ inputs }: Graph): readonly Dim[] {
+  return [...new Set(inputs.flatMap(({ type }) => type?.shape?.[0] ?? []))];
 }
 
 /** Writes the nodes of adapters and remembers where they go. */
 class Writer {
   readonly #builder: GraphBuilder;
   readonly #options: GraftOptions;
-  readonly #batch: Dim | undefined;
+  readonly #batches: readonly Dim[];
   readonly #added = new Map<Node, { readonly site: Site; readonly base: string; readonly nodes: readonly Node[] }>();
 
-  constructor(builder: GraphBuilder, options: GraftOptions, batch: Dim | undefined) {
+  readonly #known = new Map<string, string>();
+
+  constructor(builder: GraphBuilder, options: GraftOptions, batches: readonly Dim[]) {
     this.#builder = builder;
     this.#options = options;
-    this.#batch = batch;
+    this.#batches = batches;
   }
 
-  /** Whether the rows of x are those of the batch, or come in groups of one row of the batch. */
-  isPerRow({ input }: Site): boolean {
+  /** The batch that the rows of x are, or that they come in groups of; undefined if they are neither. */
+  batchOf({ input }: Site): Dim | undefined {
     const first = this.#options.typeOf(input)?.shape?.[0];
-    if (first === undefined || this.#batch === undefined) return true;
-    if (typeof this.#batch === "number") return first === this.#batch;
-    return typeof first === "string" && first.split(/\W+/).includes(this.#batch);
+    if (first === undefined) return undefined;
+    const words = String(first).split(/[^\w[\]]+/);
+    return this.#batches.find((batch) => words.includes(String(batch)));
   }
 
   write(site: Site, loraA: string, loraB: string, outFeatures: number): void {
@@ -118,14 +119,18 @@ class Writer {
     this.#added.set(site.last, { site, base, nodes: builder.nodes.slice(start) });
   }
 
-  /** (x A) B, where x is a batch of rows already, or is cut into the rows of A. */
+  /** (x A) B: of all rows at once for one adapter, else of x as a batch of rows, into which it is cut if it is not one. */
   #linear(site: Site, loraA: string, loraB: string): { value: string; shaped: boolean } {
     const { shape, dtype } = this.#options.typeOf(site.input) ?? {};
     const builder = this.#builder;
     const x = dtype === undefined || dtype === "float32" ? site.input : this.#cast(site.input, "float32");
-    const shaped = shape?.length === 3 && (shape[0] === this.#batch || this.#options.rows === 1);
-    const rows = shaped ? x : builder.op("Reshape", [x, this.#rowsThen(loraA, -1, site.inFeatures)]);
-    return { value: builder.op("MatMul", [builder.op("MatMul", [rows, loraA]), loraB]), shaped };
+    const isBatch = shape?.length === 3 && this.#batches.includes(shape[0]!);
+    const shared = this.#options.rows === 1;
+    const size = shared ? builder.ints(-1, site.inFeatures) : this.#rowsThen(loraA, -1, site.inFeatures);
+    const rows = (shared ? shape?.length === 2 : isBatch) ? x : this.#once("Reshape", [x, size]);
+    const [a, b] = [loraA, loraB].map((factor) => (shared ? this.#once("Squeeze", [factor, builder.ints(0)]) : factor));
+    const value = builder.op("MatMul", [builder.op("MatMul", [rows, a!]), b!]);
+    return { value, shaped: shared ? shape?.length === 2 : isBatch };
   }
 
   /** A[row, id] B, gathered from the tables of all rows laid under one another. */
@@ -150,6 +155,14 @@ class Writer {
     const range = builder.op("Range", [zero, rows, builder.constant("int64", [1], [])]);
     const starts = builder.op("Mul", [range, builder.constant("int64", [inFeatures], [])]);
     return builder.op("Unsqueeze", [starts, builder.ints(1)]);
+  }
+
+  /** A node that several sites take: Q, K and V have the same x. */
+  #once(op: string, inputs: readonly string[]): string {
+    const key = `${op}(${inputs})`;
+    const known = this.#known.get(key) ?? this.#builder.op(op, inputs);
+    this.#known.set(key, known);
+    return known;
   }
 
   /** The shape [rows of A, ...rest]. */
@@ -186,7 +199,8 @@ class Writer {
       const type = this.#options.typeOf(site.output);
       if (type !== undefined) types.set(base, type);
     }
-    return { ...graph, nodes, types, initializers: new Map([...graph.initializers, ...this.#builder.initializers]) };
+    const initializers = new Map([...graph.initializers, ...this.#builder.initializers]);
+    return { ...graph, nodes, types, initializers };
   }
 }
 

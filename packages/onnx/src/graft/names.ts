@@ -12,7 +12,7 @@ export function pathOf(links: Links, site: Site | Refusal): string | undefined {
     scopeOf(site.node) ??
     pathOfNode(site.node) ??
     pathOfWeight(site.weight) ??
-    ("last" in site && site.last !== site.node ? biasOf(links, site.last) : undefined)
+    ("output" in site ? biasOf(links, site.output) : undefined)
   );
 }
 
@@ -39,7 +39,9 @@ function pathOfWeight(weight: string): string | undefined {
   return path?.includes(".") ? path : undefined;
 }
 
-function biasOf(links: Links, add: Node): string | undefined {
-  const bias = add.inputs.find((input) => links.constant(input) !== undefined);
+/** `encoder.layer.0.attention.self.query.bias`, added to the output, keeps its name where the weight has lost it. */
+function biasOf(links: Links, output: string): string | undefined {
+  const [add] = links.consumers(output).filter(({ op }) => op === "Add");
+  const bias = add?.inputs.find((input) => links.constant(input) !== undefined);
   return /^([\w.-]+\.[\w-]+)\.bias$/.exec(bias ?? "")?.[1];
 }

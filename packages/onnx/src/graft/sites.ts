@@ -9,7 +9,10 @@ export interface Site {
   readonly node: Node;
   /** Value x [..., inFeatures], or ids. */
   readonly input: string;
-  /** Value y [..., outFeatures] that a change is added to: after the bias, where one follows. */
+  /**
+   * Value y [..., outFeatures] that a change is added to: before a bias in a node of its own, which onnxruntime fuses with
+   * what comes after it (SkipLayerNormalization, BiasGelu), so that the zero adapter gives the same bits.
+   */
   readonly output: string;
   /** The node that defines `output`. */
   readonly last: Node;
@@ -36,13 +39,12 @@ type Recogniser = (links: Links, node: Node) => Match | string | undefined;
 
 /** By domain and operator: the site of a node, the reason why it is none, or undefined if it has no weight. */
 const RECOGNISERS: Readonly<Record<string, Recogniser>> = {
-  MatMul: (links, node) => matmul(links, node, false, false),
+  MatMul: (links, node) => matmul(links, node, false),
   "com.microsoft:FusedMatMul": (links, node) =>
     intOf(node, "transA", 0) || intOf(node, "transBatchA", 0) || intOf(node, "transBatchB", 0)
       ? undefined
-      : matmul(links, node, false, intOf(node, "transB", 0) === 1),
-  Gemm: (links, node) =>
-    intOf(node, "transA", 0) ? undefined : matmul(links, node, true, intOf(node, "transB", 0) === 1),
+      : matmul(links, node, intOf(node, "transB", 0) === 1),
+  Gemm: (links, node) => (intOf(node, "transA", 0) ? undefined : matmul(links, node, intOf(node, "transB", 0) === 1)),
   "com.microsoft:MatMulNBits": nBits,
   "com.microsoft:MatMulBnb4": nBits,
   MatMulInteger: matmulInteger,
@@ -71,29 +73,19 @@ export function findSites(links: Links): { readonly sites: readonly Site[]; read
   return { sites, refusals };
 }
 
-function matmul(links: Links, node: Node, bias: boolean, transposed: boolean): Match | undefined {
+function matmul(links: Links, node: Node, transposed: boolean): Match | undefined {
   const [x, w] = node.inputs;
-  return weightOf(links, x!) === undefined ? linear(links, node, x!, w!, transposed, bias) : undefined;
+  return weightOf(links, x!) === undefined ? linear(links, node, x!, w!, transposed) : undefined;
 }
 
-/** A product with a constant matrix on the right. @param biased whether the node adds a bias of its own */
-function linear(
-  links: Links,
-  node: Node,
-  x: string,
-  w: string,
-  transposed: boolean,
-  biased = false,
-): Match | undefined {
+/** A product with a constant matrix on the right. */
+function linear(links: Links, node: Node, x: string, w: string, transposed: boolean): Match | undefined {
   const weight = weightOf(links, w);
   if (weight?.dims.length !== 2) return undefined;
   const [inFeatures, outFeatures] = transposed
     ? [weight.dims[1]!, weight.dims[0]!]
     : [weight.dims[0]!, weight.dims[1]!];
-  const output = biased
-    ? { output: node.outputs[0]!, last: node }
-    : afterBias(links, node, node.outputs[0]!, outFeatures);
-  return { kind: "linear", input: x, ...output, weight: weight.source, inFeatures, outFeatures };
+  return { kind: "linear", input: x, output: node.outputs[0]!, weight: weight.source, inFeatures, outFeatures };
 }
 
 function nBits(links: Links, node: Node): Match | undefined {
@@ -103,7 +95,7 @@ function nBits(links: Links, node: Node): Match | undefined {
   return {
     kind: "linear",
     input: x!,
-    ...afterBias(links, node, node.outputs[0]!, outFeatures),
+    output: node.outputs[0]!,
     weight: w!,
     inFeatures,
     outFeatures,
@@ -126,8 +118,15 @@ function quantised(links: Links, node: Node, q: string, last = node): Match | st
   if (weight?.dims.length !== 2) return undefined;
   if (quantise?.op !== "DynamicQuantizeLinear") return "has an input that no DynamicQuantizeLinear makes";
   const [inFeatures, outFeatures] = [weight.dims[0]!, weight.dims[1]!];
-  const output = afterBias(links, last, last.outputs[0]!, outFeatures);
-  return { kind: "linear", input: quantise.inputs[0]!, ...output, weight: weight.source, inFeatures, outFeatures };
+  return {
+    kind: "linear",
+    input: quantise.inputs[0]!,
+    output: last.outputs[0]!,
+    last,
+    weight: weight.source,
+    inFeatures,
+    outFeatures,
+  };
 }
 
 function gather(links: Links, node: Node): Match | undefined {
@@ -162,15 +161,6 @@ function refusal(links: Links, node: Node, reason: string): Refusal {
   const { source = "", dims = [] } = weights[0] ?? {};
   const [inFeatures, outFeatures] = node.op === "Conv" ? [dims[1] ?? 0, dims[0] ?? 0] : [dims[0] ?? 0, dims[1] ?? 0];
   return { node, weight: source, inFeatures, outFeatures, reason };
-}
-
-/** Moves on over a bias that is added to nothing but this value, so that runtimes can still fuse the two. */
-function afterBias(links: Links, node: Node, value: string, width: number): { output: string; last: Node } {
-  const add = onlyConsumer(links, value, "Add");
-  const bias = add && links.constant(add.inputs[0] === value ? add.inputs[1]! : add.inputs[0]!);
-  return bias?.dims.length === 1 && bias.dims[0] === width
-    ? { output: add!.outputs[0]!, last: add! }
-    : { output: value, last: node };
 }
 
 function onlyConsumer(links: Links, value: string, op: string): Node | undefined {

@@ -20,13 +20,14 @@ export function crossEntropy({ labels, weights, output = "logits" }: CrossEntrop
     group: 1,
     build(graph) {
       const { builder } = graph;
-      const places = builder.op("Unsqueeze", [graph.input("labels", "int64", ["batch"]), builder.ints(1)]);
+      const rows = graph.dimsOf(output, 2).slice(0, 1);
+      const places = builder.op("Unsqueeze", [graph.input("labels", "int64", rows), builder.ints(1)]);
       const logProbs = builder.op("LogSoftmax", [graph.output(output)], { axis: -1 });
       const picked = builder.op("Squeeze", [
         builder.op("GatherElements", [logProbs, places], { axis: 1 }),
         builder.ints(1),
       ]);
-      const weighted = builder.op("Mul", [picked, graph.input("weights", "float32", ["batch"])]);
+      const weighted = builder.op("Mul", [picked, graph.input("weights", "float32", rows)]);
       return builder.op("Neg", [builder.op("ReduceSum", [weighted], { keepdims: 0 })]);
     },
     async feeds({ rows, typeOf }) {

@@ -11,17 +11,13 @@ export function vjp(outputs: Readonly<Record<string, HostTensor>>): Loss {
   if (names.length === 0)
     throw new OnnxError("shape-mismatch", "outputs", "is empty", "Pass a gradient of at least one output");
   return {
-    key: `vjp ${names.join(" ")}`,
+    key: `vjp ${names.map((name) => `${name} ${outputs[name]!.dims.length}`).join(", ")}`,
     outputs: names,
     group: 1,
     build(graph) {
       const { builder } = graph;
       const terms = names.map((name) => {
-        const gradient = graph.input(
-          name,
-          "float32",
-          outputs[name]!.dims.map((_, axis) => (axis === 0 ? "batch" : `${name}.${axis}`)),
-        );
+        const gradient = graph.input(name, "float32", graph.dimsOf(name, outputs[name]!.dims.length));
         return builder.op("ReduceSum", [builder.op("Mul", [graph.output(name), gradient])], { keepdims: 0 });
       });
       return terms.reduce((sum, term) => builder.op("Add", [sum, term]));

@@ -1,5 +1,6 @@
 import { OnnxError } from "../base/errors.js";
 import { floats, type HostTensor, ints, numbersOf } from "../base/host-tensor.js";
+import type { Dim } from "../graph/ir.js";
 import type { Loss, LossGraph, LossRequest } from "./loss.js";
 
 export interface EmbeddingOptions {
@@ -37,15 +38,15 @@ export function infoNce(options: InfoNceOptions): Loss {
     throw new OnnxError("out-of-range", "temperature", `is ${temperature}`, "Pass a positive number");
   const fixed = "data" in candidates;
   return embeddingLoss(`info-nce ${fixed}`, options, {
-    score(graph, embeddings) {
+    score(graph, embeddings, width) {
       const { builder } = graph;
-      const queries = builder.op("Gather", [embeddings, graph.input("anchors", "int64", ["queries"])]);
+      const queries = builder.op("Gather", [embeddings, graph.input("anchors", "int64", [ITEMS])]);
       const documents = fixed
-        ? graph.input("candidates", "float32", ["candidates", "width"])
-        : builder.op("Gather", [embeddings, graph.input("candidates", "int64", ["candidates"])]);
+        ? graph.input("candidates", "float32", [CANDIDATES, width])
+        : builder.op("Gather", [embeddings, graph.input("candidates", "int64", [CANDIDATES])]);
       const scores = builder.op("MatMul", [queries, builder.op("Transpose", [documents], { perm: [1, 0] })]);
       const scaled = builder.op("Mul", [scores, graph.input("sharpness", "float32", [])]);
-      const places = builder.op("Unsqueeze", [graph.input("chosen", "int64", ["queries"]), builder.ints(1)]);
+      const places = builder.op("Unsqueeze", [graph.input("chosen", "int64", [ITEMS]), builder.ints(1)]);
       const picked = builder.op("GatherElements", [builder.op("LogSoftmax", [scaled], { axis: -1 }), places], {
         axis: 1,
       });
@@ -89,7 +90,7 @@ export function triplet(options: TripletOptions): Loss {
     score(graph, embeddings) {
       const { builder } = graph;
       const [a, p, n] = ["anchors", "positives", "negatives"].map((name) =>
-        builder.op("Gather", [embeddings, graph.input(name, "int64", ["triplets"])]),
+        builder.op("Gather", [embeddings, graph.input(name, "int64", [ITEMS])]),
       ) as [string, string, string];
       const difference = builder.op("Sub", [squaredDistance(graph, a, p), squaredDistance(graph, a, n)]);
       return builder.op("Relu", [builder.op("Add", [difference, graph.input("margin", "float32", [])])]);
@@ -133,10 +134,10 @@ export function cosine(options: CosineOptions): Loss {
       score(graph, embeddings) {
         const { builder } = graph;
         const [a, b] = ["left", "right"].map((name) =>
-          builder.op("Gather", [embeddings, graph.input(name, "int64", ["pairs"])]),
+          builder.op("Gather", [embeddings, graph.input(name, "int64", [ITEMS])]),
         ) as [string, string];
         const cosines = builder.op("ReduceSum", [builder.op("Mul", [a, b]), builder.ints(1)], { keepdims: 0 });
-        const error = builder.op("Sub", [cosines, graph.input("targets", "float32", ["pairs"])]);
+        const error = builder.op("Sub", [cosines, graph.input("targets", "float32", [ITEMS])]);
         return builder.op("Mul", [error, error]);
       },
       feeds(rows) {
@@ -159,9 +160,13 @@ export function cosine(options: CosineOptions): Loss {
   );
 }
 
+/** Sizes of what is scored, known only when the graph runs. */
+const ITEMS = "loss_items";
+const CANDIDATES = "loss_candidates";
+
 interface Scoring {
   /** One loss for each item, from embeddings [rows, width]. */
-  score(graph: LossGraph, embeddings: string): string;
+  score(graph: LossGraph, embeddings: string, width: Dim): string;
   feeds(rows: number): Record<string, HostTensor>;
 }
 
@@ -174,9 +179,10 @@ function embeddingLoss(key: string, options: EmbeddingOptions, scoring: Scoring)
     group: undefined,
     build(graph) {
       const { builder } = graph;
+      const width = graph.dimsOf(output, pooled ? 2 : 3).at(-1)!;
       const embeddings = pooled ? graph.output(output) : pool(graph, output);
-      const scores = scoring.score(graph, normalize ? unit(graph, embeddings) : embeddings);
-      const weighted = builder.op("Mul", [scores, graph.input("weights", "float32", ["items"])]);
+      const scores = scoring.score(graph, normalize ? unit(graph, embeddings) : embeddings, width);
+      const weighted = builder.op("Mul", [scores, graph.input("weights", "float32", [ITEMS])]);
       return builder.op("ReduceSum", [weighted], { keepdims: 0 });
     },
     async feeds(request) {
@@ -189,7 +195,10 @@ function embeddingLoss(key: string, options: EmbeddingOptions, scoring: Scoring)
 /** Weighted sums over the tokens: [rows, tokens] x [rows, tokens, width] -> [rows, width]. */
 function pool(graph: LossGraph, output: string): string {
   const { builder } = graph;
-  const weights = builder.op("Unsqueeze", [graph.input("pooling", "float32", ["batch", "tokens"]), builder.ints(1)]);
+  const weights = builder.op("Unsqueeze", [
+    graph.input("pooling", "float32", graph.dimsOf(output, 3).slice(0, 2)),
+    builder.ints(1),
+  ]);
   return builder.op("Squeeze", [builder.op("MatMul", [weights, graph.output(output)]), builder.ints(1)]);
 }
 

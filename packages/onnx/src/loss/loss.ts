@@ -5,6 +5,8 @@ import type { DType, Shape, TensorType } from "../graph/ir.js";
 /** What a loss writes its nodes with. */
 export interface LossGraph {
   readonly builder: GraphBuilder;
+  /** Dimensions of an output of the model, names for those that only a run knows; `rank` of them. */
+  dimsOf(output: string, rank: number): Shape;
   /** Adds an input, which `feeds` gives; its name is made unique to the loss. */
   input(name: string, dtype: DType, shape: Shape): string;
   /** An output of the model in float32. @throws OnnxError `unknown-value` */

@@ -1,7 +1,7 @@
 import { OnnxError } from "../base/errors.js";
 import { floats, type HostTensor, type Nested, numbersOf } from "../base/host-tensor.js";
 import type { Loss, LossGraph, LossRequest } from "./loss.js";
-import { labelled, type TokenLabels, targetsOf } from "./tokens.js";
+import { labelled, placesOf, type TokenLabels, targetsOf } from "./tokens.js";
 
 interface PreferenceOptions extends TokenLabels {
   /** How much the policy may leave the base model: 0.1 by default; less lets it go further. */
@@ -37,7 +37,7 @@ export function dpo(options: DpoOptions): Loss {
       const logSigmoid = builder.op("LogSoftmax", [pairs], { axis: -1 });
       return negatedSum(
         graph,
-        builder.op("Mul", [builder.op("Reshape", [logSigmoid, builder.ints(-1)]), rowWeights(graph)]),
+        builder.op("Mul", [builder.op("Reshape", [logSigmoid, builder.ints(-1)]), rowWeights(graph, output)]),
       );
     },
     async feeds(request) {
@@ -71,10 +71,15 @@ export function kto(options: KtoOptions): Loss {
       const { builder } = graph;
       const distance = builder.op("Sub", [
         logRatio(graph, output),
-        graph.input("referencePoint", "float32", ["batch"]),
+        graph.input("referencePoint", "float32", placesOf(graph, output).slice(0, 1)),
       ]);
-      const value = builder.op("Sigmoid", [builder.op("Mul", [distance, graph.input("sign", "float32", ["batch"])])]);
-      return negatedSum(graph, builder.op("Mul", [builder.op("Sub", [value, builder.scalar(1)]), rowWeights(graph)]));
+      const value = builder.op("Sigmoid", [
+        builder.op("Mul", [distance, graph.input("sign", "float32", placesOf(graph, output).slice(0, 1))]),
+      ]);
+      return negatedSum(
+        graph,
+        builder.op("Mul", [builder.op("Sub", [value, builder.scalar(1)]), rowWeights(graph, output)]),
+      );
     },
     async feeds(request) {
       const { rows } = request;
@@ -117,7 +122,7 @@ export function klToBase({ output = "logits", mask }: KlOptions = {}): Loss {
       const { builder } = graph;
       const logits = graph.output(output);
       const logProbs = builder.op("LogSoftmax", [logits], { axis: -1 });
-      const base = builder.op("LogSoftmax", [graph.input("base", "float32", ["batch", "tokens", "classes"])], {
+      const base = builder.op("LogSoftmax", [graph.input("base", "float32", graph.dimsOf(output, 3))], {
         axis: -1,
       });
       const terms = builder.op("Mul", [
@@ -125,7 +130,7 @@ export function klToBase({ output = "logits", mask }: KlOptions = {}): Loss {
         builder.op("Sub", [logProbs, base]),
       ]);
       const places = builder.op("ReduceSum", [terms, builder.ints(-1)], { keepdims: 0 });
-      const weighted = builder.op("Mul", [places, graph.input("mask", "float32", ["batch", "tokens"])]);
+      const weighted = builder.op("Mul", [places, graph.input("mask", "float32", placesOf(graph, output))]);
       return builder.op("ReduceSum", [weighted], { keepdims: 0 });
     },
     async feeds(request) {
@@ -156,9 +161,9 @@ export function klToBase({ output = "logits", mask }: KlOptions = {}): Loss {
 /** beta * (log p - log p0) of whole rows [rows]. */
 function logRatio(graph: LossGraph, output: string): string {
   const { builder } = graph;
-  const scaled = builder.op("Mul", [labelled(graph, output), graph.input("mask", "float32", ["batch", "tokens"])]);
+  const scaled = builder.op("Mul", [labelled(graph, output), graph.input("mask", "float32", placesOf(graph, output))]);
   const rows = builder.op("ReduceSum", [scaled, builder.ints(1)], { keepdims: 0 });
-  return builder.op("Sub", [rows, graph.input("reference", "float32", ["batch"])]);
+  return builder.op("Sub", [rows, graph.input("reference", "float32", placesOf(graph, output).slice(0, 1))]);
 }
 
 /** Inputs of `logRatio`; beta is in the mask and in the reference, so that every beta has the same graph. */
@@ -203,8 +208,8 @@ function toFloat32({ data, type }: HostTensor): Float32Array {
   throw new OnnxError("unsupported-type", "output", `is ${type}`, "Pass a model whose logits are float32");
 }
 
-function rowWeights(graph: LossGraph): string {
-  return graph.input("rowWeights", "float32", ["batch"]);
+function rowWeights(graph: LossGraph, output: string): string {
+  return graph.input("rowWeights", "float32", placesOf(graph, output).slice(0, 1));
 }
 
 function negatedSum(graph: LossGraph, value: string): string {

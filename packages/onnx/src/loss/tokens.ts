@@ -1,5 +1,6 @@
 import { OnnxError } from "../base/errors.js";
 import { floats, type HostTensor, ints, type Nested, numbersOf, sizeOf } from "../base/host-tensor.js";
+import type { Shape } from "../graph/ir.js";
 import type { Loss, LossGraph, LossRequest } from "./loss.js";
 
 /** Labels of tokens, as Hugging Face has them. */
@@ -33,7 +34,7 @@ export function tokenNll(options: TokenNllOptions): Loss {
       const { builder } = graph;
       const weighted = builder.op("Mul", [
         labelled(graph, output),
-        graph.input("weights", "float32", ["batch", "tokens"]),
+        graph.input("weights", "float32", placesOf(graph, output)),
       ]);
       return builder.op("Neg", [builder.op("ReduceSum", [weighted], { keepdims: 0 })]);
     },
@@ -56,12 +57,17 @@ export function tokenNll(options: TokenNllOptions): Loss {
 /** log p(label) at every place [rows, tokens]; whatever at places without a label. */
 export function labelled(graph: LossGraph, output: string): string {
   const { builder } = graph;
-  const targets = graph.input("targets", "int64", ["batch", "tokens"]);
+  const targets = graph.input("targets", "int64", placesOf(graph, output));
   const logProbs = builder.op("LogSoftmax", [graph.output(output)], { axis: -1 });
   const chosen = builder.op("GatherElements", [logProbs, builder.op("Unsqueeze", [targets, builder.ints(2)])], {
     axis: 2,
   });
   return builder.op("Squeeze", [chosen, builder.ints(2)]);
+}
+
+/** Dimensions [rows, tokens] of logits [rows, tokens, vocabulary]. */
+export function placesOf(graph: LossGraph, output: string): Shape {
+  return graph.dimsOf(output, 3).slice(0, 2);
 }
 
 /** Labels moved to where they are predicted, zero where there is none, and the mask of those that are there. */

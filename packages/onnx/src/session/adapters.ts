@@ -3,6 +3,8 @@ import { OnnxError } from "../base/errors.js";
 import { floats, type HostTensor } from "../base/host-tensor.js";
 import type { Port } from "../graft/graft.js";
 import type { Module, Slice } from "../graft/modules.js";
+import type { Dim } from "../graph/ir.js";
+import type { Sizes } from "./feeds.js";
 
 /** Who serves the rows of a batch: one adapter for all, one for each row, or the base model itself. */
 export type Adapters = MicroLora | null | readonly (MicroLora | null)[];
@@ -18,7 +20,7 @@ export type AdapterGradients = ReadonlyMap<string, ModuleGradient>;
 /** One adapter for each row of A and B, checked. @throws OnnxError `shape-mismatch`, `wrong-base`, `unknown-module` */
 export function rowsOf(
   adapters: Adapters | undefined,
-  rows: number,
+  { rows, symbols }: Sizes,
   ports: readonly Port[],
   baseModel: string,
 ): readonly (MicroLora | null)[] {
@@ -26,22 +28,19 @@ export function rowsOf(
     ? adapters
     : [(adapters as MicroLora | null) ?? null];
   if (Array.isArray(adapters) && list.length !== rows) {
-    throw new OnnxError(
-      "shape-mismatch",
-      "adapters",
-      `are ${list.length}, for ${rows} rows`,
-      "Pass one adapter, or one for each row",
-    );
+    const remedy = "Pass one adapter, or one for each row";
+    throw new OnnxError("shape-mismatch", "adapters", `are ${list.length}, for ${rows} rows`, remedy);
   }
   for (const adapter of new Set(list)) if (adapter !== null) checkAdapter(adapter, ports, baseModel);
   if (list.every((adapter) => adapter === list[0])) return list.slice(0, 1);
-  const mixed = ports.find(({ perRow }) => !perRow);
+  const sizeOf = (batch: Dim | undefined) => (typeof batch === "string" ? symbols.get(batch) : batch);
+  const mixed = ports.find(({ batch }) => sizeOf(batch) !== rows);
   if (mixed === undefined) return list;
   throw new OnnxError(
     "shape-mismatch",
     "adapters",
-    `differ between rows, but ${mixed.modules[0]!.name} mixes rows`,
-    "Run rows with one adapter at a time, or leave that module out of the targets",
+    `differ between rows, but ${mixed.modules[0]!.name} does not keep the rows of the batch apart`,
+    "Run with one adapter at a time, or leave that module out of the targets",
   );
 }
 

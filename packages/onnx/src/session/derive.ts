@@ -3,6 +3,8 @@ import { OnnxError } from "../base/errors.js";
 import { batchOf, graft, type Port } from "../graft/graft.js";
 import type { Module } from "../graft/modules.js";
 import { GraphBuilder } from "../graph/builder.js";
+import { symbol } from "../graph/dim.js";
+import { inferTypes } from "../graph/infer/infer.js";
 import type { Dim, Graph, Model, TensorType, ValueInfo } from "../graph/ir.js";
 import { add, prune, valueNames } from "../graph/verbs.js";
 import type { Loss } from "../loss/loss.js";
@@ -51,7 +53,7 @@ export function deriveTraining(
   const { model: grafted, ports } = graft(model, modules, { rows: rowsOf(model.graph, mode), typeOf });
   const { model: scored, value, inputs } = addLoss(grafted, loss, typeOf);
   const wrt = ports.flatMap(({ loraA, loraB }) => [loraA, loraB]);
-  const { model: derived, gradients, missing } = backward(scored, { seeds: { loss: value }, wrt });
+  const { model: derived, gradients, missing } = backward(inferTypes(scored), { seeds: { loss: value }, wrt });
   if (gradients.size === 0) refuseAll(missing);
   return { model: derived, ports, loss: value, lossInputs: inputs, gradients, missing };
 }
@@ -74,13 +76,16 @@ function addLoss(
   const batch = batchOf(graph);
   const value = loss.build({
     builder,
+    dimsOf(name, rank) {
+      const { shape } = typeOf(name) ?? graph.outputs.find((each) => each.name === name)?.type ?? {};
+      return shape?.length === rank
+        ? shape
+        : Array.from({ length: rank }, (_, axis) => (axis === 0 ? (batch ?? "rows") : symbol(`${name}:${axis}`)));
+    },
     input(name, dtype, shape) {
       const fresh = builder.fresh(name);
       inputs.set(name, fresh);
-      infos.push({
-        name: fresh,
-        type: { dtype, shape: shape.map((dim) => (dim === "batch" && batch !== undefined ? batch : dim)) },
-      });
+      infos.push({ name: fresh, type: { dtype, shape } });
       return fresh;
     },
     output(name) {

@@ -68,20 +68,31 @@ function rowsOfBatch(batch: Dim | undefined, symbols: ReadonlyMap<string, number
   return known ?? Object.values(feeds)[0]?.dims[0] ?? 1;
 }
 
-/** The feeds of some rows: whatever has the batch among its dimensions is cut there. */
+/** The feeds of some of the rows. @param rows of the whole batch */
 export function sliceFeeds(
   graph: Graph,
   feeds: Feeds,
   batch: Dim | undefined,
-  from: number,
-  to: number,
+  rows: number,
+  [from, to]: readonly [number, number],
 ): Record<string, HostTensor> {
   return Object.fromEntries(
     graph.inputs.map(({ name, type }) => {
-      const axis = type?.shape?.indexOf(batch ?? "") ?? -1;
-      return [name, axis < 0 ? feeds[name]! : sliceAxis(feeds[name]!, axis, from, to)];
+      const feed = feeds[name]!;
+      const axis = batchAxis(type?.shape ?? [], batch, feed.dims, rows);
+      return [name, axis < 0 ? feed : sliceAxis(feed, axis, from, to)];
     }),
   );
+}
+
+/**
+ * Where the batch is among the dimensions of an input: at its symbol, or at the front, where exporters give the batch of
+ * each input a symbol of its own (torch.export: s33 for the tokens, s6 for their mask).
+ */
+function batchAxis(shape: readonly Dim[], batch: Dim | undefined, dims: readonly number[], rows: number): number {
+  const axis = batch === undefined ? -1 : shape.indexOf(batch);
+  if (axis >= 0) return axis;
+  return dims.length >= 2 && dims[0] === rows && typeof shape[0] === "string" ? 0 : -1;
 }
 
 interface Elements {

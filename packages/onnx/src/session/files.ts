@@ -13,6 +13,8 @@ export interface ModelFiles {
   readonly self: string;
   /** Session options with which onnxruntime finds the weights. */
   readonly options: OrtSessionOptions;
+  /** Bytes that are free for activations, as far as can be known. */
+  freeMemory(): number;
   /** Up to `length` bytes of a tensor's elements from `offset`. */
   read(tensor: Tensor, offset: number, length: number): Uint8Array;
 }
@@ -25,6 +27,9 @@ export interface ModelBytes {
 
 const SELF = "model.onnx";
 
+/** What one WebAssembly memory can address; the weights lie in it once for running and once for learning. */
+const WASM_BYTES = 2 ** 32;
+
 /** A model in memory. @throws OnnxError */
 export function filesInMemory({ model: bytes, externalData = {} }: ModelBytes): ModelFiles {
   const open = (location: string) => {
@@ -32,6 +37,7 @@ export function filesInMemory({ model: bytes, externalData = {} }: ModelBytes): 
     return found && memorySource(found);
   };
   const model = checkExternalData(readModel(bytes), open);
+  const weights = [bytes, ...Object.values(externalData)].reduce((sum, { length }) => sum + length, 0);
   const self = Object.hasOwn(externalData, SELF) ? "microlora-base.onnx" : SELF;
   return {
     model,
@@ -42,6 +48,7 @@ export function filesInMemory({ model: bytes, externalData = {} }: ModelBytes): 
         ...Object.entries(externalData).map(([path, data]) => ({ path, data })),
       ],
     },
+    freeMemory: () => Math.max(0, WASM_BYTES - 2 * weights),
     read({ data }, offset, length) {
       if (data.kind === "strings") return new Uint8Array();
       const all = data.kind === "bytes" ? data.bytes : open(data.location)!.read(data.offset, data.length);

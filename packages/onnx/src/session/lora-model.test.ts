@@ -97,3 +97,16 @@ function expectClose(actual: Float32Array, expected: Float32Array, tolerance: nu
   const worst = actual.reduce((max, value, i) => Math.max(max, Math.abs(value - expected[i]!)), 0);
   expect(worst).toBeLessThan(tolerance);
 }
+
+test("a batch that does not fit is cut where the loss allows it, and refused elsewhere", async () => {
+  const feeds = feedsOf("llama-dynamo", 4, 6);
+  const loss = tokenNll({ labels: feeds.input_ids! });
+  await using roomy = await openFixture("llama-dynamo", { targets: ["q_proj"] });
+  const adapter = await adapterOf(roomy, 1);
+  const whole = await roomy.gradients({ feeds, loss }, { adapter });
+  await using tight = await openFixture("llama-dynamo", { targets: ["q_proj"], memoryLimit: 120_000 });
+  const parts = await tight.gradients({ feeds, loss }, { adapter });
+  expect(parts.loss).toBeCloseTo(whole.loss, 4);
+  await using hopeless = await openFixture("llama-dynamo", { targets: ["q_proj"], memoryLimit: 1000 });
+  await expect(hopeless.gradients({ feeds, loss }, { adapter })).rejects.toMatchObject({ code: "out-of-memory" });
+});

@@ -3,7 +3,9 @@ import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
 import { batchOf } from "../graft/graft.js";
 import { findModules, type Module, type Modules, selectModules, type Targets } from "../graft/modules.js";
-import type { Dim, ValueInfo } from "../graph/ir.js";
+import type { ShapeOfOne } from "../graft/packed.js";
+import { inferTypes } from "../graph/infer/infer.js";
+import type { Dim, TensorType, ValueInfo } from "../graph/ir.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
 import { completeFeeds } from "./complete.js";
@@ -12,6 +14,7 @@ import { checkFeeds, type Feeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
 import { fingerprintOf } from "./fingerprint.js";
 import { learnFrom } from "./learn.js";
+import { sizeAt } from "./memory.js";
 import type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./ort.js";
 import { createSession, encodeDerived, toOrt } from "./tensors.js";
 import { Trainer } from "./trainer.js";
@@ -23,7 +26,10 @@ export interface OpenOptions {
   readonly targets: Targets;
   /** For every session, over what this package needs: execution providers, threads, graph optimisation. */
   readonly sessionOptions?: OrtSessionOptions;
-  /** Bytes that the activations of one run may take, before batches are cut or refused; unlimited by default. */
+  /**
+   * Bytes that the activations of one run may take, before batches are cut or refused: by default what is free of the
+   * machine's memory (Node) or of the 4 GiB of WebAssembly, weights taken off.
+   */
   readonly memoryLimit?: number;
 }
 
@@ -89,16 +95,16 @@ export class LoraModel implements AsyncDisposable {
       modules: parts.modules,
       typeOf: parts.typeOf,
       batch: this.#batch,
-      ...trainerOptions(options),
+      ...trainerOptions(options, files),
     });
   }
 
   /** @internal @throws OnnxError */
   static async open(files: ModelFiles, options: OpenOptions): Promise<LoraModel> {
     const fingerprint = await fingerprintOf(files);
-    const { graph } = files.model;
-    const typeOf: TypeOf = (value) => graph.types.get(value);
-    const found = findModules(graph);
+    const { types } = inferTypes(files.model).graph;
+    const typeOf: TypeOf = (value) => types.get(value);
+    const found = findModules(files.model.graph, shapesOfOne(types));
     const modules = selectModules(found.modules, options.targets);
     const inference = deriveInference(files.model, modules, typeOf);
     const bytes = encodeDerived(inference.model, files);
@@ -141,9 +147,9 @@ export class LoraModel implements AsyncDisposable {
   async run(feeds: Feeds, { adapters, outputs }: RunOptions = {}): Promise<Readonly<Record<string, OrtTensor>>> {
     this.#checkLive();
     const { ort } = this.#options;
-    const { rows } = checkFeeds(this.#files.model.graph, feeds, this.#batch);
+    const sizes = checkFeeds(this.#files.model.graph, feeds, this.#batch);
     const { ports } = this.#inference;
-    const adapted = adapterFeeds(ports, rowsOf(adapters, rows, ports, this.fingerprint));
+    const adapted = adapterFeeds(ports, rowsOf(adapters, sizes, ports, this.fingerprint));
     const fed = { ...toOrt(ort, feeds), ...toOrt(ort, adapted) };
     return outputs === undefined ? this.#session.run(fed) : this.#session.run(fed, this.#checkOutputs(outputs));
   }
@@ -157,7 +163,7 @@ export class LoraModel implements AsyncDisposable {
     const { feeds } = request;
     const sizes = checkFeeds(this.#files.model.graph, feeds, this.#batch);
     const { ports } = this.#inference;
-    const rows = rowsOf(adapters ?? adapter, sizes.rows, ports, this.fingerprint);
+    const rows = rowsOf(adapters ?? adapter, sizes, ports, this.fingerprint);
     if (rows.every((row) => row === null)) {
       throw new OnnxError("shape-mismatch", "adapter", "is missing", "Pass the adapter whose gradients are wanted");
     }
@@ -196,6 +202,15 @@ export interface LearnResult {
   readonly gradientNorm: number;
 }
 
+/** Shapes for a batch of one text of one token: every symbol is 1. */
+function shapesOfOne(types: ReadonlyMap<string, TensorType>): ShapeOfOne {
+  const ones = { get: () => 1 } as unknown as ReadonlyMap<string, number>;
+  return (value) => {
+    const sizes = types.get(value)?.shape?.map((dim) => sizeAt(dim, ones));
+    return sizes?.every((size) => size !== undefined) ? (sizes as readonly number[]) : undefined;
+  };
+}
+
 interface Parts {
   readonly found: Modules;
   readonly modules: readonly Module[];
@@ -203,6 +218,6 @@ interface Parts {
   readonly typeOf: TypeOf;
 }
 
-function trainerOptions({ ort, sessionOptions = {}, memoryLimit = Number.POSITIVE_INFINITY }: OpenOptions) {
-  return { ort, sessionOptions, memoryLimit };
+function trainerOptions({ ort, sessionOptions = {}, memoryLimit }: OpenOptions, files: ModelFiles) {
+  return { ort, sessionOptions, memoryLimit: () => memoryLimit ?? files.freeMemory() };
 }

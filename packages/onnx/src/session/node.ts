@@ -1,4 +1,5 @@
 import { readFileSync, realpathSync } from "node:fs";
+import { freemem } from "node:os";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Tensor } from "../graph/ir.js";
@@ -38,6 +39,7 @@ function filesAt(path: string): ModelFiles {
     model,
     self: basename(file),
     options: { extra: { session: { model_external_initializers_file_folder_path: folder } } },
+    freeMemory: freemem,
     read({ data }, offset, length) {
       if (data.kind === "strings") return new Uint8Array();
       if (data.kind === "bytes") return data.bytes.subarray(offset, offset + length);

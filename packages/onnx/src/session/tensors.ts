@@ -14,20 +14,23 @@ export function toOrt(ort: Ort, feeds: Readonly<Record<string, HostTensor>>): Re
   );
 }
 
-/** A derived graph as a file of a few hundred KB, whose weights stay in the files of the model. */
+/**
+ * A derived graph as a file of a few hundred KB, whose weights stay in the files of the model, with all that the model says
+ * of its values: onnxruntime then optimises it as it does the model, and the zero adapter gives the same bits.
+ */
 export function encodeDerived(model: Model, { self }: ModelFiles): Uint8Array {
-  return encodeModel(model, { self });
+  return encodeModel(model, { self, types: true });
 }
 
-/**
- * The model without the shapes of its inputs and outputs: sessions of large graphs are made much faster, but without
- * some of the optimisations, so that results may differ from the model's in the last bits.
- */
+/** The model without types between inputs and outputs, nor the shapes of those: sessions are made much faster. */
 export function withoutShapes(model: Model): Model {
   const bare = (info: ValueInfo): ValueInfo =>
     info.type === undefined ? info : { name: info.name, type: { dtype: info.type.dtype, shape: undefined } };
   const { graph } = model;
-  return { ...model, graph: { ...graph, inputs: graph.inputs.map(bare), outputs: graph.outputs.map(bare) } };
+  return {
+    ...model,
+    graph: { ...graph, types: new Map(), inputs: graph.inputs.map(bare), outputs: graph.outputs.map(bare) },
+  };
 }
 
 /** A session on a derived graph, which finds its weights in the files of the model. */

@@ -2,12 +2,14 @@ import type { MicroLora } from "microlora";
 import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
 import type { Module } from "../graft/modules.js";
-import type { Dim } from "../graph/ir.js";
+import { inferTypes } from "../graph/infer/infer.js";
+import type { Dim, Model } from "../graph/ir.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, adapterFeeds, adapterGradients } from "./adapters.js";
 import { deriveTraining, type RowMode, type Training, type TypeOf } from "./derive.js";
 import { type Feeds, type Sizes, sliceAxis, sliceFeeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
+import { MemoryEstimate } from "./memory.js";
 import type { Ort, OrtSession, OrtSessionOptions } from "./ort.js";
 import { createSession, encodeDerived, toOrt, withoutShapes } from "./tensors.js";
 
@@ -18,7 +20,8 @@ interface TrainerOptions {
   readonly batch: Dim | undefined;
   readonly ort: Ort;
   readonly sessionOptions: OrtSessionOptions;
-  readonly memoryLimit: number;
+  /** Bytes that the activations of a run may take. */
+  readonly memoryLimit: () => number;
 }
 
 interface Request {
@@ -30,6 +33,7 @@ interface Request {
 interface Prepared {
   readonly training: Training;
   readonly session: OrtSession;
+  readonly memory: MemoryEstimate;
 }
 
 type Sums = Map<MicroLora, Map<string, { readonly loraA: Float32Array; readonly loraB: Float32Array }>>;
@@ -54,9 +58,13 @@ export class Trainer implements AsyncDisposable {
     let known: ReturnType<typeof base> | undefined;
     const lossFeeds = await loss.feeds({ feeds, rows: sizes.rows, typeOf, base: () => (known ??= base()) });
     const prepared = await this.#prepare(loss, rows.length === 1 ? "shared" : "each");
+    const cuts =
+      microBatch === undefined
+        ? this.#cutsThatFit(prepared, loss, sizes, lossFeeds)
+        : cutsOf(loss, sizes.rows, microBatch);
     let total = 0;
     const sums: Sums = new Map();
-    for (const [from, to] of this.#cuts(loss, sizes.rows, microBatch)) {
+    for (const [from, to] of cuts) {
       const part = await this.#runPart(prepared, feeds, lossFeeds, rows, sizes.rows, from, to);
       total += part.loss;
       addGradients(sums, part.gradients);
@@ -91,29 +99,24 @@ export class Trainer implements AsyncDisposable {
   async #make(loss: Loss, mode: RowMode): Promise<Prepared> {
     const { files, modules, typeOf, ort, sessionOptions } = this.#options;
     const training = deriveTraining(files.model, modules, loss, mode, typeOf);
+    const memory = new MemoryEstimate(inferTypes(training.model).graph);
     const session = await createSession(
       ort,
       encodeDerived(withoutShapes(training.model), files),
       files,
       sessionOptions,
     );
-    return { training, session };
+    return { training, session, memory };
   }
 
-  /** The rows of each run. */
-  #cuts(loss: Loss, rows: number, microBatch: number | undefined): readonly (readonly [number, number])[] {
-    if (microBatch === undefined || microBatch >= rows) return [[0, rows]];
-    if (loss.group === undefined || !Number.isInteger(microBatch) || microBatch < 1 || microBatch % loss.group !== 0) {
-      const remedy =
-        loss.group === undefined
-          ? "Leave it out: this loss compares rows with one another"
-          : `Pass a multiple of ${loss.group}`;
-      throw new OnnxError("out-of-range", "microBatch", `is ${microBatch}`, remedy);
+  /** The whole batch at once if it fits into the memory, else as many rows as do. @throws OnnxError `out-of-memory` */
+  #cutsThatFit({ training, memory }: Prepared, loss: Loss, sizes: Sizes, lossFeeds: Feeds): Cuts {
+    const limit = this.#options.memoryLimit();
+    for (let rows = sizes.rows; ; rows = Math.ceil(rows / 2 / loss.group) * loss.group) {
+      const bytes = memory.peakAt(symbolsOf(training, lossFeeds, sizes, rows));
+      if (bytes <= limit) return rows === sizes.rows ? [[0, rows]] : cutsOf(loss, sizes.rows, rows);
+      if (loss.group === undefined || rows <= loss.group) refuseMemory(bytes, limit, rows);
     }
-    return Array.from(
-      { length: Math.ceil(rows / microBatch) },
-      (_, i) => [i * microBatch, Math.min(rows, (i + 1) * microBatch)] as const,
-    );
   }
 
   async #runPart(
@@ -134,7 +137,7 @@ export class Trainer implements AsyncDisposable {
       ([name, value]) => [training.lossInputs.get(name)!, cut(value)] as const,
     );
     const outputs = await session.run({
-      ...toOrt(ort, whole ? feeds : sliceFeeds(files.model.graph, feeds, batch, from, to)),
+      ...toOrt(ort, whole ? feeds : sliceFeeds(files.model.graph, feeds, batch, count, [from, to])),
       ...toOrt(ort, Object.fromEntries(named)),
       ...toOrt(ort, adapterFeeds(training.ports, partRows)),
     });
@@ -144,6 +147,50 @@ export class Trainer implements AsyncDisposable {
       gradients: adapterGradients(training.ports, partRows, gradientOf),
     };
   }
+}
+
+type Cuts = readonly (readonly [from: number, to: number])[];
+
+/** The rows of each run. */
+function cutsOf(loss: Loss, rows: number, microBatch: number): Cuts {
+  if (microBatch >= rows) return [[0, rows]];
+  if (loss.group === undefined || !Number.isInteger(microBatch) || microBatch < 1 || microBatch % loss.group !== 0) {
+    const remedy =
+      loss.group === undefined
+        ? "Leave it out: this loss compares rows with one another"
+        : `Pass a multiple of ${loss.group}`;
+    throw new OnnxError("out-of-range", "microBatch", `is ${microBatch}`, remedy);
+  }
+  const count = Math.ceil(rows / microBatch);
+  return Array.from({ length: count }, (_, i) => [i * microBatch, Math.min(rows, (i + 1) * microBatch)] as const);
+}
+
+/** Sizes of the symbols of a training graph, for a run of some rows. */
+function symbolsOf({ model, lossInputs }: Training, lossFeeds: Feeds, sizes: Sizes, rows: number): Map<string, number> {
+  const symbols = new Map(sizes.symbols);
+  const dims = new Map([...lossInputs].map(([name, input]) => [input, lossFeeds[name]!.dims]));
+  for (const { name, type } of model.graph.inputs) {
+    for (const [axis, dim] of type?.shape?.entries() ?? []) {
+      const known = dims.get(name)?.[axis] ?? (typeof dim === "string" && dim.startsWith("rank.") ? 1 : undefined);
+      if (typeof dim === "string" && known !== undefined && !symbols.has(dim)) symbols.set(dim, known);
+    }
+  }
+  for (const [symbol, size] of symbols) if (size === sizes.rows && isBatch(model, symbol)) symbols.set(symbol, rows);
+  return symbols;
+}
+
+function isBatch(model: Model, symbol: string): boolean {
+  return model.graph.inputs.some(({ type }) => type?.shape?.[0] === symbol);
+}
+
+function refuseMemory(bytes: number, limit: number, rows: number): never {
+  const mega = (size: number) => `${Math.ceil(size / 2 ** 20)} MB`;
+  throw new OnnxError(
+    "out-of-memory",
+    "feeds",
+    `${rows} rows would take ${mega(bytes)} for activations, and there are ${mega(limit)}`,
+    "Pass fewer rows or shorter ones, or raise memoryLimit",
+  );
 }
 
 function addGradients(sums: Sums, part: ReadonlyMap<MicroLora, AdapterGradients>): void {

@@ -121,6 +121,8 @@ export interface WeightPlacement {
   readonly self?: string;
   /** Tensors of fewer bytes are written into the file, for onnxruntime infers shapes from them. Default 1024 */
   readonly inlineBelow?: number;
+  /** Writes the types of values between the inputs and outputs too. */
+  readonly types?: boolean;
 }
 
 /** @throws OnnxError `external-data` if the elements are in the model's own file and no name is given for it */

@@ -15,7 +15,8 @@ import { CODES, encodeTensor, type WeightPlacement } from "./tensor.js";
 
 /**
  * Writes a model. Weights that are in files stay there: with `self`, those in the model's own file too, so that a derived
- * model takes a few hundred KB. Types of inputs and outputs are written; types between them and what exporters noted are not.
+ * model takes a few hundred KB. Types of inputs and outputs are written; types between them with `types` only, and what
+ * exporters noted is not.
  *
  * @throws OnnxError `external-data` if elements are in the model's own file, on a disk, and `self` is not given
  */
@@ -51,6 +52,7 @@ class Encoder {
       initializer: [...graph.initializers].map(([name, tensor]) => encodeTensor(name, tensor, this.#placement)),
       input: graph.inputs.map(valueInfo),
       output: graph.outputs.map(valueInfo),
+      valueInfo: this.#placement.types ? typesBetween(graph) : [],
     });
   }
 
@@ -93,6 +95,12 @@ function opsetsOf(opsets: ReadonlyMap<string, number>) {
 
 function entriesOf(entries: Iterable<readonly [string, string]>) {
   return [...entries].map(([key, value]) => ({ key, value }));
+}
+
+function typesBetween(graph: Graph) {
+  const outputs = new Set(graph.outputs.map(({ name }) => name));
+  const values = graph.nodes.flatMap((node) => node.outputs).filter((name) => name !== "" && !outputs.has(name));
+  return values.flatMap((name) => (graph.types.has(name) ? valueInfo({ name, type: graph.types.get(name) }) : []));
 }
 
 function valueInfo({ name, type }: ValueInfo): MessageInitShape<typeof ValueInfoProtoSchema> {

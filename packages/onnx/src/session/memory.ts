@@ -1,0 +1,91 @@
+import { operationOf, termsOf } from "../graph/dim.js";
+import { byteLength } from "../graph/dtype.js";
+import type { Dim, Graph, TensorType } from "../graph/ir.js";
+
+/** The size that an expression has for these sizes of symbols; undefined if one of them is not known. */
+export function sizeAt(dim: Dim, symbols: ReadonlyMap<string, number>): number | undefined {
+  if (typeof dim === "number") return dim;
+  let total = 0;
+  for (const { coefficient, atoms } of termsOf(dim)) {
+    let product = coefficient;
+    for (const atom of atoms) {
+      const value = symbols.get(atom) ?? callAt(atom, symbols);
+      if (value === undefined) return undefined;
+      product *= value;
+    }
+    total += product;
+  }
+  return total;
+}
+
+const OPERATIONS: Readonly<Record<string, (a: number, b: number) => number>> = {
+  div: (a, b) => Math.trunc(a / b),
+  mod: (a, b) => a % b,
+  min: Math.min,
+  max: Math.max,
+  broadcast: Math.max,
+};
+
+function callAt(atom: string, symbols: ReadonlyMap<string, number>): number | undefined {
+  const operation = operationOf(atom);
+  const [a, b] = operation?.operands.map((operand) => sizeAt(operand, symbols)) ?? [];
+  return operation && a !== undefined && b !== undefined ? OPERATIONS[operation.name]?.(a, b) : undefined;
+}
+
+/** From the node that makes it to the last one that takes it, a value takes this much. */
+interface Span {
+  readonly type: TensorType;
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * How many bytes the values of a graph take at the worst moment of a run, weights aside, if nodes run in their order and
+ * each value is freed after its last use. What inference does not know counts nothing.
+ */
+export class MemoryEstimate {
+  readonly #steps: number;
+  readonly #spans: readonly Span[];
+
+  constructor(graph: Graph) {
+    this.#steps = graph.nodes.length;
+    this.#spans = spansOf(graph);
+  }
+
+  /** @param symbols sizes of the graph's symbols */
+  peakAt(symbols: ReadonlyMap<string, number>): number {
+    const change = new Float64Array(this.#steps + 1);
+    const sizes = new Map<Dim, number>();
+    for (const { type, first, last } of this.#spans) {
+      let elements = 1;
+      for (const dim of type.shape ?? [0]) {
+        const size = sizes.get(dim) ?? sizeAt(dim, symbols) ?? 0;
+        sizes.set(dim, size);
+        elements *= Math.max(0, size);
+      }
+      const bytes = byteLength(type.dtype, elements) ?? 0;
+      change[first]! += bytes;
+      change[last + 1]! -= bytes;
+    }
+    let [now, peak] = [0, 0];
+    for (const bytes of change) {
+      now += bytes;
+      peak = Math.max(peak, now);
+    }
+    return peak;
+  }
+}
+
+function spansOf({ nodes, outputs, types }: Graph): readonly Span[] {
+  const first = new Map<string, number>();
+  const last = new Map<string, number>();
+  for (const [step, node] of nodes.entries()) {
+    for (const output of node.outputs) first.set(output, step);
+    for (const input of node.inputs) last.set(input, step);
+  }
+  for (const { name } of outputs) last.set(name, nodes.length - 1);
+  return [...first].flatMap(([value, from]) => {
+    const type = types.get(value);
+    return type === undefined ? [] : [{ type, first: from, last: last.get(value) ?? from }];
+  });
+}
