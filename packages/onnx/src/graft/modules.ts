@@ -71,12 +71,16 @@ function addPart(modules: Map<string, Module>, whole: Module, role: Role, ranges
   modules.set(name, { ...whole, name, role, outFeatures, slice: { of: whole.name, whole: whole.outFeatures, ranges } });
 }
 
-/** The name itself for a new module or another call of the same, else the name with a number. */
+/** The name itself for a new module or another call of the same, which torch.jit numbers; else the name with a number. */
 function uniqueName(modules: ReadonlyMap<string, Module>, name: string, site: Site): string {
+  const isCallOf = (known: Module | undefined) =>
+    known?.sites[0]?.weight === site.weight && known.sites[0].kind === site.kind;
+  const called = name.replace(/_\d+$/, "");
+  if (isCallOf(modules.get(called))) return called;
   for (let n = 1; ; n++) {
     const candidate = n === 1 ? name : `${name}.${n}`;
-    const [known] = modules.get(candidate)?.sites ?? [];
-    if (known === undefined || (known.weight === site.weight && known.kind === site.kind)) return candidate;
+    const known = modules.get(candidate);
+    if (known === undefined || isCallOf(known)) return candidate;
   }
 }
 

@@ -17,8 +17,8 @@ export type Role =
   | "lm_head"
   | "embed";
 
-/** What the flow from a value meets first: a slot of an attention, an activation, a product, another weight, the end. */
-type Landmark = "q" | "k" | "v" | "activation" | "product" | "weight" | "output";
+/** What the flow from a value meets first: a slot of an attention, an activation, a product, a sum, another weight, the end. */
+type Landmark = "q" | "k" | "v" | "activation" | "product" | "sum" | "weight" | "output";
 
 /** Whether a node is the site of a weight. */
 export type IsWeight = (node: Node) => boolean;
@@ -54,7 +54,8 @@ export function roleOf(links: Links, site: Site, isWeight: IsWeight): Role | und
   const met = ahead(links, site.output, isWeight);
   const slots = SLOTS.filter((slot) => met.has(slot));
   if (slots.length > 0) return slots.length === 1 ? `${slots[0]!}_proj` : slots.includes("q") ? "qkv_proj" : "kv_proj";
-  if (met.has("output") && !met.has("weight")) return isResidual(links, site) ? "down_proj" : "lm_head";
+  if (met.has("output") && !met.has("weight") && !met.has("activation"))
+    return met.has("sum") ? "down_proj" : "lm_head";
   if (met.has("activation")) return met.has("product") ? "gate_proj" : met.has("split") ? "gate_up_proj" : "up_proj";
   if (met.has("product") && met.has("weight") && !isResidual(links, site)) return "up_proj";
   const behind = before(links, site.input, isWeight);
@@ -72,7 +73,12 @@ export function rolesAhead(links: Links, value: string, isWeight: IsWeight): rea
 }
 
 function isResidual(links: Links, site: Site): boolean {
-  return links.consumers(site.output).some(({ op }) => op === "Add" || op.startsWith("Skip"));
+  return links.consumers(site.output).some((node) => isSum(links, node));
+}
+
+/** Whether a node adds two values, as the end of a residual branch does; a bias is none. */
+function isSum(links: Links, { op, inputs }: Node): boolean {
+  return op.startsWith("Skip") || (op === "Add" && inputs.every((input) => links.constant(input) === undefined));
 }
 
 /** Walks forward from a value up to the first landmarks. */
@@ -88,6 +94,7 @@ function ahead(links: Links, start: string, isWeight: IsWeight): ReadonlySet<Lan
       const landmark = landmarkOf(links, node, value, isWeight);
       if (landmark !== undefined) for (const slot of landmark) met.add(slot);
       if (node.op === "Split" || node.op === "Slice") met.add("split");
+      if (isSum(links, node)) met.add("sum");
       const passes = landmark === undefined ? PASSING.has(node.op) : node.op === "Mul" || ACTIVATIONS.has(node.op);
       if (passes) queue.push(...node.outputs.filter(Boolean));
     }
