@@ -115,7 +115,8 @@ describe("hostile files", () => {
     "recall of a huge size": (header) => Object.assign(header.recall, { size: 2 ** 52 }),
     "a next row that is none": (header) => Object.assign(header.recall, { next: 3 }),
     "no room for its clicks": (header) => Object.assign(header.recall, { bytes: 0 }),
-    "a gate that never opens": (header) => Object.assign(header.recall, { gateTo: -1 }),
+    "a null key without a similarity": (header) => Object.assign(header.recall, { nullSimilarity: null }),
+    "a negative rate of recall": (header) => Object.assign(header.recall, { learningRate: -1 }),
     "a negative sharpness": (header) => Object.assign(header.recall, { sharpness: -1 }),
     "values longer than they may be": (header) => Object.assign(header.recall, { strength: 0.1 }),
     "recall as a list": (header) => Object.assign(header, { recall: [] }),
@@ -212,7 +213,8 @@ test.each([
   { recall: { bytes: -1 } },
   { recall: { bytes: 1.5 } },
   { recall: { sharpness: Number.POSITIVE_INFINITY } },
-  { recall: { gateFrom: 0.5, gateTo: 0.5 } },
+  { recall: { nullSimilarity: Number.NaN } },
+  { recall: { learningRate: -1 } },
 ])("a configuration is refused: %o", async (wrong) => {
   const creation = Personalizer.create({ dimensions: N, ...wrong });
   await expect(creation).rejects.toMatchObject({ name: "MicroLoraError" });

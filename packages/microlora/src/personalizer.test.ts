@@ -19,7 +19,7 @@ const clickAt = (k: number): Click => ({
 
 describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
   test("recall alone follows the formula, as a ring of the last clicks", async () => {
-    const settings = { sharpness: 14, strength: 0.5, gateFrom: -0.2, gateTo: 0.5 };
+    const settings = { sharpness: 14, strength: 0.5, nullSimilarity: 0.1, learningRate: 0.05 };
     const recall = { ...settings, bytes: 5 * 8 * N + 7 };
     using personalizer = await Personalizer.create({
       dimensions: N,
@@ -47,7 +47,7 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
       const gradient = gradient64(y, documents, chosen, TEMPERATURE);
       expect(loss).toBeCloseTo(loss64(y, documents, chosen, TEMPERATURE), 4);
       expect(gradientNorm).toBeCloseTo(Math.hypot(...gradient), 3);
-      expected.keep(x, gradient);
+      expected.learn(x, gradient);
     }
     const { recall: kept } = personalizer.exportState();
     expect(kept).toMatchObject({ next: 13 % 5 });

@@ -211,7 +211,7 @@ export class Personalizer {
     checkFinite(result.gradientNorm, "gradient");
     this.#recall?.reserve();
     this.#slow?.learn(this.#x, this.#feedback);
-    this.#recall?.keep(this.#x.byteOffset, gradient, result.gradientNorm);
+    this.#recall?.learn(this.#x.byteOffset, gradient, result.gradientNorm);
     this.#clicks++;
     result.applied = true;
     result.reason = null;

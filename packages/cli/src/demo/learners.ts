@@ -37,8 +37,8 @@ export async function createLearner(
       bytes: recall.clicks * 2 * dimensions * Float32Array.BYTES_PER_ELEMENT,
       sharpness: recall.sharpness,
       strength: recall.strength,
-      gateFrom: recall.gateFrom,
-      gateTo: recall.gateTo,
+      nullSimilarity: recall.nullSimilarity,
+      learningRate: recall.learningRate,
     },
   });
 }

@@ -78,16 +78,16 @@ export function checkPersonalizerState(state: PersonalizerState, methods?: reado
 const TOLERANCE = 1e-3;
 
 function recallHeader(config: RecallConfig, { next, keys }: RecallState, dimensions: number): object {
-  const { bytes, sharpness, strength, gateFrom, gateTo } = config;
-  return { bytes, sharpness, strength, gateFrom, gateTo, next, size: keys.length / dimensions };
+  const { bytes, sharpness, strength, nullSimilarity, learningRate } = config;
+  return { bytes, sharpness, strength, nullSimilarity, learningRate, next, size: keys.length / dimensions };
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
 function readConfig(fields: Fields, recall: Fields | null): ResolvedPersonalizer {
   const { dimensions, temperature, baseModel } = fields;
-  const { bytes, sharpness, strength, gateFrom, gateTo } = recall ?? {};
-  const kept = recall && { bytes, sharpness, strength, gateFrom, gateTo };
+  const { bytes, sharpness, strength, nullSimilarity, learningRate } = recall ?? {};
+  const kept = recall && { bytes, sharpness, strength, nullSimilarity, learningRate };
   const config = { dimensions, temperature, recall: kept, baseModel } as ResolvedPersonalizer;
   checkStored(() => checkPersonalizer(config));
   return config;

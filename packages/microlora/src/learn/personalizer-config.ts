@@ -31,7 +31,8 @@ export interface ResolvedPersonalizer {
 export const SLOW_MODULE = "query";
 
 /**
- * Values found on emoji search with unit vectors of 256; see docs/decisions/0005-two-speeds.md. Recall keeps 128 clicks at
+ * Values found on emoji search with unit vectors of 256; see docs/decisions/0005-two-speeds.md and
+ * 0007-collateral.md. Recall keeps 128 clicks at
  * that width.
  */
 export const PERSONALIZER_DEFAULTS: {
@@ -39,9 +40,9 @@ export const PERSONALIZER_DEFAULTS: {
   readonly slow: SlowConfig;
   readonly recall: RecallConfig;
 } = {
-  temperature: 0.2,
+  temperature: 0.5,
   slow: { rank: 2, alpha: 4.4, bias: true, learningRate: 0.0015, ewcLambda: 300, fisherDecay: 0.95 },
-  recall: { bytes: 262_144, sharpness: 14, strength: 0.42, gateFrom: 0.05, gateTo: 0.45 },
+  recall: { bytes: 262_144, sharpness: 14, strength: 0.27, nullSimilarity: 0.2, learningRate: 0.1 },
 };
 
 /** Refuses settings, of a caller or of a file, that no `Personalizer` could have. @throws MicroLoraError */
@@ -55,7 +56,6 @@ export function checkPersonalizer({ dimensions, temperature, recall, baseModel }
   checkRange(recall.bytes, 0, 2 ** 30, "recall.bytes");
   checkRange(recall.sharpness, 0, 1e4, "recall.sharpness");
   checkRange(recall.strength, 0, 1e4, "recall.strength");
-  checkFinite(recall.gateFrom, "recall.gateFrom");
-  checkFinite(recall.gateTo, "recall.gateTo");
-  if (!(recall.gateTo > recall.gateFrom)) refuseConfig("recall.gateTo", recall.gateTo, "Pass more than gateFrom");
+  checkFinite(recall.nullSimilarity, "recall.nullSimilarity");
+  checkRange(recall.learningRate, 0, 1e4, "recall.learningRate");
 }

@@ -6,12 +6,12 @@ export interface RecallConfig {
   readonly bytes: number;
   /** Inverse temperature of the softmax over the similarities to the keys. */
   readonly sharpness: number;
-  /** Length of a kept value. */
+  /** Length of a new value, and the most that any value grows to. */
   readonly strength: number;
-  /** Cosine to the nearest key below which recall is silent. */
-  readonly gateFrom: number;
-  /** Cosine above which it acts in full. */
-  readonly gateTo: number;
+  /** Similarity of a null key, which has no value: queries to which no key is much nearer are left alone. */
+  readonly nullSimilarity: number;
+  /** Step of the kept values down each new gradient, through the routing; 0 leaves them as they were kept. */
+  readonly learningRate: number;
 }
 
 /** The clicks kept, as a checkpoint holds them. */
@@ -27,8 +27,9 @@ export interface RecallState {
 /**
  * The fast speed of learning: each click kept as a rank-1 adapter of its own, key (x) value, routed by similarity.
  * For a unit query x with similarities s_j = x . key_j:
- * y += gate * sum_j softmax_j(sharpness * s) value_j, gate = clip((max s - gateFrom) / (gateTo - gateFrom), 0, 1).
+ * y += sum_j w_j value_j, w_j = exp(sharpness s_j) / (exp(sharpness nullSimilarity) + sum_k exp(sharpness s_k)).
  * The softmax reading is that of a modern Hopfield network (Ramsauer et al. 2021, eq. 3); the oldest entry makes room.
+ * A click also moves the values that took part, by its exact gradient: dLoss/dvalue_j = w_j dLoss/dy.
  */
 export class Recall {
   readonly config: RecallConfig;
@@ -56,23 +57,7 @@ export class Recall {
   /** Adds what is recalled for x to y. @param x unit vector [dimensions]; @param y [dimensions] */
   addTo(x: Pointer, y: Pointer): void {
     if (this.#size === 0) return;
-    const { kernels, f32, scratch } = this.#runtime;
-    const { sharpness, gateFrom, gateTo } = this.config;
-    const weights = scratch.rows.reserve(this.#size);
-    const first = weights >>> 2;
-    kernels.project(this.#keys, x, weights, this.#size, this.#dimensions);
-    let nearest = -1;
-    for (let j = 0; j < this.#size; j++) nearest = Math.max(nearest, f32[first + j]!);
-    const gate = Math.min(1, (nearest - gateFrom) / (gateTo - gateFrom));
-    if (!(gate > 0)) return;
-    let sum = 0;
-    for (let j = 0; j < this.#size; j++) {
-      const weight = Math.exp(sharpness * (f32[first + j]! - nearest));
-      f32[first + j] = weight;
-      sum += weight;
-    }
-    for (let j = 0; j < this.#size; j++) f32[first + j]! *= gate / sum;
-    kernels.expandAdd(weights, this.#values, y, this.#size, this.#dimensions);
+    this.#runtime.kernels.expandAdd(this.#route(x), this.#values, y, this.#size, this.#dimensions);
   }
 
   /** Makes room for one more click. @throws MicroLoraError `memory-full` */
@@ -83,11 +68,13 @@ export class Recall {
   }
 
   /**
-   * Keeps one click, value = -strength * gradient / |gradient|; a zero gradient has nothing to keep.
+   * Learns from one click: what is kept takes a step through the routing, then the click is kept beside it with
+   * value = -strength * gradient / |gradient|. A zero gradient teaches nothing.
    * @param x unit vector [dimensions]; @param gradient dLoss/dy [dimensions]
    */
-  keep(x: Pointer, gradient: Pointer, gradientNorm: number): void {
+  learn(x: Pointer, gradient: Pointer, gradientNorm: number): void {
     if (this.capacity === 0 || gradientNorm === 0) return;
+    if (this.config.learningRate > 0 && this.#size > 0) this.#descend(x, gradient);
     const { f32 } = this.#runtime;
     const n = this.#dimensions;
     const offset = this.#next * n;
@@ -117,5 +104,37 @@ export class Recall {
     this.#runtime.free(this.#keys);
     this.#keys = 0;
     this.#size = 0;
+  }
+
+  /** The weight of each kept click for x, [size] in scratch memory. */
+  #route(x: Pointer): Pointer {
+    const { kernels, f32, scratch } = this.#runtime;
+    const { sharpness, nullSimilarity } = this.config;
+    const weights = scratch.rows.reserve(this.#size);
+    const first = weights >>> 2;
+    kernels.project(this.#keys, x, weights, this.#size, this.#dimensions);
+    let nearest = nullSimilarity;
+    for (let j = 0; j < this.#size; j++) nearest = Math.max(nearest, f32[first + j]!);
+    let sum = Math.exp(sharpness * (nullSimilarity - nearest));
+    for (let j = 0; j < this.#size; j++) {
+      const weight = Math.exp(sharpness * (f32[first + j]! - nearest));
+      f32[first + j] = weight;
+      sum += weight;
+    }
+    for (let j = 0; j < this.#size; j++) f32[first + j]! /= sum;
+    return weights;
+  }
+
+  /** value_j -= learningRate * w_j * gradient, brought back to `strength` where it grew longer. */
+  #descend(x: Pointer, gradient: Pointer): void {
+    const { kernels } = this.#runtime;
+    const { learningRate, strength } = this.config;
+    const n = this.#dimensions;
+    kernels.merge(this.#values, this.#size, n, this.#route(x), this.#size, gradient, 1, -learningRate);
+    for (let j = 0; j < this.#size; j++) {
+      const value = this.#values + 4 * j * n;
+      const length = Math.sqrt(kernels.sumSquares(value, n));
+      if (length > strength) kernels.apply(value, value, n, 1 - strength / length);
+    }
   }
 }

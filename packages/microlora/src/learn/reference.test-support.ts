@@ -1,3 +1,5 @@
+import type { RecallConfig } from "./recall.js";
+
 /** Softmax cross-entropy over cosine scores, in float64, by its definition. */
 export function loss64(
   y: ArrayLike<number>,
@@ -50,25 +52,31 @@ export class Recall64 {
 
   constructor(
     readonly capacity: number,
-    readonly settings: { sharpness: number; strength: number; gateFrom: number; gateTo: number },
+    readonly settings: Omit<RecallConfig, "bytes">,
   ) {}
 
   /** x + what is recalled for the unit vector x. */
   transform(x: Float64Array): Float64Array {
-    const { sharpness, gateFrom, gateTo } = this.settings;
-    if (this.clicks.length === 0) return x.slice();
-    const similarities = this.clicks.map(({ key }) => key.reduce((sum, k, i) => sum + k * x[i]!, 0));
-    const gate = Math.min(1, Math.max(0, (Math.max(...similarities) - gateFrom) / (gateTo - gateFrom)));
-    const weights = similarities.map((s) => Math.exp(sharpness * s));
-    const sum = weights.reduce((total, weight) => total + weight, 0);
-    return x.map((value, i) =>
-      this.clicks.reduce((y, click, j) => y + (gate * weights[j]! * click.value[i]!) / sum, value),
-    );
+    const weights = this.weights(x);
+    return x.map((value, i) => this.clicks.reduce((y, click, j) => y + weights[j]! * click.value[i]!, value));
   }
 
-  keep(x: Float64Array, gradient: Float64Array): void {
+  learn(x: Float64Array, gradient: Float64Array): void {
+    const { strength, learningRate } = this.settings;
+    for (const [j, weight] of this.weights(x).entries()) {
+      const moved = this.clicks[j]!.value.map((v, i) => v - learningRate * weight * gradient[i]!);
+      const longer = Math.max(1, Math.hypot(...moved) / strength);
+      this.clicks[j]!.value = moved.map((v) => v / longer);
+    }
     const length = Math.hypot(...gradient);
-    this.clicks.push({ key: x, value: gradient.map((g) => (-this.settings.strength * g) / length) });
+    this.clicks.push({ key: x, value: gradient.map((g) => (-strength * g) / length) });
     if (this.clicks.length > this.capacity) this.clicks.shift();
+  }
+
+  weights(x: Float64Array): number[] {
+    const { sharpness, nullSimilarity } = this.settings;
+    const raw = this.clicks.map(({ key }) => Math.exp(sharpness * key.reduce((sum, k, i) => sum + k * x[i]!, 0)));
+    const sum = raw.reduce((total, weight) => total + weight, Math.exp(sharpness * nullSimilarity));
+    return raw.map((weight) => weight / sum);
   }
 }
