@@ -1,8 +1,9 @@
-"""Gain against collateral of ways to learn from clicks, on the tuning groups: search.py FOLDER [results.json].
+"""Gain against collateral of ways to learn from clicks, on the tuning groups: search.py FOLDER EMBEDDING RESULTS.json.
 
 A prototype of `Personalizer` for many users at once (torch, float32), so that ideas can be compared before they are built.
-FOLDER is what tasks.mjs and minilm.py wrote. Prints and writes, for each variant and kind of user, the mean gain in MRR on
-unseen queries and the change of MRR on unrelated keywords in percent.
+FOLDER is what tasks.mjs and minilm.py wrote, EMBEDDING is static or minilm. Prints and writes, for each variant and kind
+of user, the mean gain in MRR on unseen queries and the change of MRR on unrelated keywords in percent. Rows that RESULTS
+holds already are not measured again.
 """
 
 import json
@@ -18,6 +19,7 @@ from variants import VARIANTS, Variant
 
 SHOWN = 50
 UNRELATED = 300
+KINDS = ("topics", "pairs")
 
 
 def unit(x: Tensor) -> Tensor:
@@ -55,7 +57,7 @@ class World:
         spread = self.documents - self.documents.mean(0)
         _, self.singular, self.axes = torch.linalg.svd(spread, full_matrices=False)
         tasks = json.loads((folder / f"{name}-tasks.json").read_text())
-        self.users = {kind: self.pad(users) for kind, users in tasks.items()}
+        self.users = {kind: self.pad(users[::2]) for kind, users in tasks.items()}
         self.known_centres: dict = {}
 
     def pad(self, tasks: list) -> Users:
@@ -282,20 +284,19 @@ def measure(world: World, variant: Variant, kind: str) -> dict:
 
 
 def main() -> None:
-    folder, out = Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    folder, name, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     torch.set_grad_enabled(False)
     torch.set_num_threads(1)
-    worlds = [World(folder, name) for name in ("static", "minilm")]
-    base = Variant()
-    rows = []
+    world = World(folder, name)
+    rows = json.loads(out.read_text()) if out.exists() else []
     for idea, label, changes in VARIANTS:
-        variant = replace(base, **changes)
-        figures = {world.name: {kind: measure(world, variant, kind) for kind in world.users} for world in worlds}
-        rows.append({"idea": idea, "label": label, "settings": asdict(variant), **figures})
-        cells = [f"{m['gain']:+.4f} {m['unrelated']:+.2f}%" for kinds in figures.values() for m in kinds.values()]
-        print(f"{label:40s}", *cells, sep=" | ", flush=True)
-        if out is not None:
-            out.write_text(json.dumps(rows, indent=1) + "\n")
+        variant = replace(Variant(), **changes)
+        if any(row["label"] == label and row["settings"] == json.loads(json.dumps(asdict(variant))) for row in rows):
+            continue
+        figures = {kind: measure(world, variant, kind) for kind in KINDS}
+        rows.append({"idea": idea, "label": label, **figures, "settings": asdict(variant)})
+        print(f"{label:48s}", *[f"{f['gain']:+.4f} {f['unrelated']:+.2f} %" for f in figures.values()], sep=" | ", flush=True)
+        out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
 if __name__ == "__main__":

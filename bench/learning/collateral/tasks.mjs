@@ -3,10 +3,10 @@
 //   node tasks.mjs FOLDER minilm     embeddings that minilm.py wrote there
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadEmbedder } from "../../../packages/embed/dist/node.js";
 import { embedCorpus, loadCorpus } from "../../../packages/cli/dist/demo/corpus.js";
 import { TASK, TUNING_GROUPS } from "../../../packages/cli/dist/demo/hyperparameters.js";
 import { buildTask, swapHalves } from "../../../packages/cli/dist/demo/task.js";
+import { loadEmbedder } from "../../../packages/embed/dist/node.js";
 
 const [folder, source = "static"] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
@@ -15,7 +15,11 @@ const path = (name) => join(folder, name);
 writeFileSync(path("corpus.json"), JSON.stringify(corpus));
 
 const embedded = source === "static" ? embedCorpus(corpus, await loadEmbedder()) : read();
-const write = (name, vectors) => writeFileSync(path(name), Buffer.concat(vectors.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength))));
+const write = (name, vectors) =>
+  writeFileSync(
+    path(name),
+    Buffer.concat(vectors.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength))),
+  );
 write(`${source}-documents.f32`, embedded.documentVectors);
 write(`${source}-keywords.f32`, embedded.keywordVectors);
 
@@ -34,8 +38,6 @@ const tasks = {
   topics: users(TUNING_GROUPS, 4, seedsFrom(100, 12)),
   // Two groups liked, two that have to be left alone: the harder case, and the nearer one to groups not tuned on.
   pairs: pairs.flatMap((pair, i) => users(pair, 2, seedsFrom(200 + 10 * i, 2))),
-  // One group everywhere.
-  uniform: TUNING_GROUPS.flatMap((group, i) => users([group], 1, [300 + i])),
 };
 writeFileSync(path(`${source}-tasks.json`), JSON.stringify(tasks));
 
