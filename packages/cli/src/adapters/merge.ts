@@ -10,7 +10,7 @@ export const MERGE_USAGE = `Usage: microlora merge MODEL ADAPTER OUT [options]
 Writes the model's safetensors file with the adapter merged into its weights, a few megabytes in memory at a time.
 
   --unmerge          subtract what merging added
-  --weights LAYOUT   how linear weights lie where the adapter's file does not say: out-in, or in-out as in GPT-2
+  --weights LAYOUT   how linear weights lie, out-in or in-out; by default as the adapter's file or the model's shapes tell
   --alpha N          alpha, where ADAPTER says none`;
 
 /** @throws UsageError; FormatError */

@@ -78,7 +78,7 @@ function readAdapter(cursor: Cursor): LoraTarget {
   }
   const loraA = transpose(a, inFeatures, rank);
   const shape = { rank, inFeatures, outFeatures, alpha: scaling * rank, rsLora: false } as const;
-  return { module, kind: "linear", ...shape, loraA, loraB, dtype: "F32", weightLayout: "out-in" };
+  return { module, kind: "linear", ...shape, loraA, loraB, dtype: "F32" };
 }
 
 /** A count of elements of at least `least` bytes each, which the rest of the file has room for. */

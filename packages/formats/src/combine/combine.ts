@@ -209,6 +209,7 @@ function checkFit(parts: Parts): void {
   for (const { target } of parts) {
     for (const field of ["kind", "inFeatures", "outFeatures", "weightLayout"] as const) {
       if (target[field] === first[field]) continue;
+      if (field === "weightLayout" && (target[field] ?? first[field]) === undefined) continue;
       throw new FormatError(
         "bad-shape",
         `${first.module}.${field}`,

@@ -91,6 +91,19 @@ test("both layouts, and an embedding", () => {
   expectClose(merge(zeros, fileOf({ ...target, kind: "embedding" })), expected, 2 ** -22);
   expectClose(merge(zeros, fileOf(target), { weightLayout: "in-out" }), expected, 2 ** -22);
   expectRefusal(() => mergeTensors(zeros, fileOf(target)), "bad-shape", "m.weight");
+  const { weightLayout: _, ...untold } = target;
+  expectClose(merge(zeros, fileOf(untold)), expected, 2 ** -22);
+});
+
+test("a square matrix lies as the model's other matrices do, where the adapter's file does not say", () => {
+  const file = decodePeft(peftFolder("gpt2"));
+  const base = baseOf("gpt2");
+  const untold = { ...file, targets: file.targets.map(({ weightLayout: _, ...rest }) => rest) };
+  expect(untold.targets.some(({ inFeatures, outFeatures }) => inFeatures === outFeatures)).toBe(true);
+  expect(mergeTensors(base, untold)).toEqual(mergeTensors(base, file));
+  const bert = decodePeft(peftFolder("bert"));
+  const untoldBert = { ...bert, targets: bert.targets.map(({ weightLayout: _, ...rest }) => rest) };
+  expect(mergeTensors(baseOf("bert"), untoldBert)).toEqual(mergeTensors(baseOf("bert"), bert));
 });
 
 test("what does not fit is refused before anything is written", async () => {

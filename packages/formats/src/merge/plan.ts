@@ -1,7 +1,7 @@
 import type { WeightLayout } from "microlora";
 import { FormatError } from "../base/errors.js";
 import { toFloats } from "../picture/floats.js";
-import { checkLoraFile, type LoraFile } from "../picture/lora-file.js";
+import { checkLoraFile, type LoraFile, type LoraTarget } from "../picture/lora-file.js";
 import type { Tensor, TensorFile } from "../picture/tensor-file.js";
 import type { TensorInfo } from "../safetensors/header.js";
 import { biasChange, productChange, replacement, type TensorChange } from "./change.js";
@@ -9,7 +9,7 @@ import { biasChange, productChange, replacement, type TensorChange } from "./cha
 export interface MergeOptions {
   /** Subtracts what merging added; false by default. */
   readonly unmerge?: boolean;
-  /** How linear weights lie, where the adapter's file does not say: `in-out` in GPT-2. */
+  /** How linear weights lie; by default as the adapter's file says, else as the model's shapes tell: `in-out` in GPT-2. */
   readonly weightLayout?: WeightLayout;
 }
 
@@ -29,6 +29,9 @@ export function planMerge(
   const sign = unmerge ? -1 : 1;
   const nameOf = nameRule(tensors, file);
   const plan = new Map<string, TensorChange>();
+  const usual = usualLayout(tensors);
+  const layoutOf = (target: LoraTarget, { shape }: TensorInfo) =>
+    weightLayout ?? target.weightLayout ?? layoutByShape(target, shape) ?? usual;
   const find = (path: string): [string, TensorInfo] => {
     const name = nameOf(path);
     const info = tensors.get(name);
@@ -46,7 +49,7 @@ export function planMerge(
   }
   for (const target of file.targets) {
     const [name, info] = find(`${target.module}.weight`);
-    plan.set(name, productChange(name, info, { ...target, ...(weightLayout && { weightLayout }) }, sign));
+    plan.set(name, productChange(name, info, { ...target, weightLayout: layoutOf(target, info) }, sign));
     if (target.bias === undefined) continue;
     const [biasName, biasInfo] = find(`${target.module}.bias`);
     plan.set(biasName, biasChange(biasName, biasInfo, target.bias, sign));
@@ -63,6 +66,32 @@ export function mergeTensors(base: TensorFile, file: LoraFile, options?: MergeOp
     tensors.set(name, { ...tensor, data: change.apply(tensor.data, 0) });
   }
   return { metadata: base.metadata, tensors };
+}
+
+/** The layout in which a matrix that is not square fits, if one does. */
+function layoutByShape(
+  { inFeatures, outFeatures }: LoraTarget,
+  [rows, cols]: readonly number[],
+): WeightLayout | undefined {
+  if (inFeatures === outFeatures) return undefined;
+  if (rows === outFeatures && cols === inFeatures) return "out-in";
+  return rows === inFeatures && cols === outFeatures ? "in-out" : undefined;
+}
+
+/**
+ * The layout of a model's square matrices, which do not show it: that of the ones that have a bias, whose length is the
+ * output's; `out-in` where there are none, as PyTorch's Linear has it.
+ */
+function usualLayout(tensors: ReadonlyMap<string, TensorInfo>): WeightLayout {
+  const votes = { "in-out": 0, "out-in": 0 };
+  for (const [name, { shape }] of tensors) {
+    const bias = name.endsWith(".weight") ? tensors.get(`${name.slice(0, -".weight".length)}.bias`) : undefined;
+    const [rows, cols] = shape;
+    if (bias === undefined || shape.length !== 2 || rows === cols) continue;
+    if (bias.shape[0] === rows) votes["out-in"]++;
+    if (bias.shape[0] === cols) votes["in-out"]++;
+  }
+  return votes["in-out"] > votes["out-in"] ? "in-out" : "out-in";
 }
 
 /**

@@ -63,10 +63,21 @@ export function toMicroLora(file: LoraFile, options: LearningOptions = {}): Micr
   };
 }
 
+/** How Hugging Face's models call their embeddings, by the last part of the path. */
+const EMBEDDING_NAMES = /(^|\.)(embed_tokens|embed_in|tok_embeddings|wte|wpe|\w+_embeddings|shared)$/;
+
+function isEmbeddingName(module: string): boolean {
+  return EMBEDDING_NAMES.test(module);
+}
+
 /**
  * The picture of a `MicroLora`, by its `exportState()`, or of a state in which it was saved.
+ * @param isEmbedding whether a module is one, which a `MicroLora` does not know; by default told by its name
  */
-export function fromMicroLora({ config, adapters }: MicroLoraState): LoraFile {
+export function fromMicroLora(
+  { config, adapters }: MicroLoraState,
+  isEmbedding: (module: string) => boolean = isEmbeddingName,
+): LoraFile {
   const { rank, alpha, rsLora } = config;
   return checkLoraFile({
     ...PLAIN_FILE,
@@ -76,11 +87,10 @@ export function fromMicroLora({ config, adapters }: MicroLoraState): LoraFile {
       const { inFeatures, outFeatures } = config.modules[i]!;
       return {
         module,
-        kind: "linear" as const,
+        kind: isEmbedding(module) ? ("embedding" as const) : ("linear" as const),
         ...{ rank, alpha, rsLora, inFeatures, outFeatures, loraA, loraB },
         ...(bias !== undefined && { bias }),
         dtype: "F32" as const,
-        weightLayout: "out-in" as const,
       };
     }),
   });

@@ -42,8 +42,8 @@ export interface LoraTarget {
   readonly bias?: Float32Array;
   /** How A and B were stored, and are stored again where a format can. */
   readonly dtype: FloatDType;
-  /** How the module's base weights lie in the model's own files: `in-out` in GPT-2's Conv1D. */
-  readonly weightLayout: WeightLayout;
+  /** How the module's base weights lie in the model's own files, where the file says: `in-out` in GPT-2's Conv1D. */
+  readonly weightLayout?: WeightLayout;
 }
 
 /** The parts of a file that most have nothing to say of. */
