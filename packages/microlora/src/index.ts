@@ -9,6 +9,7 @@ export {
   TARGET_MODULES,
 } from "./adapter/config.js";
 export { forwardEach } from "./adapter/forward-each.js";
+export { forwardWeighted, type WeightedAdapter } from "./adapter/forward-weighted.js";
 export type { Init } from "./adapter/initial.js";
 export type { LearningState } from "./adapter/learning.js";
 export type { AdapterState, ForwardOptions, LoraAdapter } from "./adapter/lora-adapter.js";

@@ -10,6 +10,16 @@ import { shapeOf } from "./spec.js";
  * @throws MicroLoraError `shape-mismatch`, `not-finite`, `disposed`
  */
 export function forwardEach(adapters: readonly (LoraAdapter | null)[], x: Float32Array, output: Float32Array): void {
+  forwardEachScaled(adapters, undefined, x, output);
+}
+
+/** As `forwardEach`, with a factor for each row's delta, though not for its bias. */
+export function forwardEachScaled(
+  adapters: readonly (LoraAdapter | null)[],
+  factors: readonly number[] | undefined,
+  x: Float32Array,
+  output: Float32Array,
+): void {
   const first = adapters.find((adapter) => adapter !== null);
   if (first === undefined) return;
   const { runtime } = first;
@@ -23,7 +33,7 @@ export function forwardEach(adapters: readonly (LoraAdapter | null)[], x: Float3
     const adapter = adapters[row]!;
     const at = (table >>> 2) + 2 * row;
     u32[at] = adapter === null ? 0 : adapter.parametersFor(first);
-    f32[at + 1] = adapter === null ? 0 : adapter.scaling;
+    f32[at + 1] = adapter === null ? 0 : adapter.scaling * (factors?.[row] ?? 1);
   }
   const input = scratch.input.place(x);
   const u = scratch.intermediate.reserve(rows * shape.rank);
