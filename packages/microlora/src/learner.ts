@@ -1,11 +1,18 @@
 import type { AdapterState } from "./adapter/lora-adapter.js";
+import type { Method } from "./adapter/methods.js";
 import { checkAllFinite, checkFloats } from "./base/check.js";
-import { checkLearnerState, decodeLearner, encodeLearner, type LearnerState } from "./checkpoint/learner-state.js";
+import {
+  checkLearnerState,
+  decodeLearner,
+  encodeLearner,
+  type LearnerParts,
+  type LearnerState,
+} from "./checkpoint/learner-state.js";
 import { capacityOf } from "./learn/capacity.js";
 import { writeNoise } from "./learn/exploration.js";
 import { boundaryOf, type LearnerConfig, type ResolvedLearner, resolveLearner } from "./learn/learner-config.js";
 import type { LearnerReport } from "./learn/learner-report.js";
-import { PendingRequests } from "./learn/pending-requests.js";
+import { type PendingRequest, PendingRequests } from "./learn/pending-requests.js";
 import { type AnyFeedback, type ChoiceSignal, readSignal, rewardOf } from "./learn/signal.js";
 import { checkLatency, Statistics } from "./learn/statistics.js";
 import { type LoadOptions, MicroLora } from "./micro-lora.js";
@@ -47,17 +54,25 @@ export class Learner {
 
   /** A copy in the state that `exportState` gave. @throws MicroLoraError `corrupt-checkpoint`, `wrong-base`, `invalid-config` */
   static async fromState(state: LearnerState, options: LoadOptions = {}): Promise<Learner> {
-    const { config, lora } = checkLearnerState(state, options.methods);
-    const boundary = boundaryOf(config.boundary, options.methods ?? []);
-    const model = await MicroLora.fromState(lora, options);
+    checkLearnerState(state, options.methods);
+    const lora = await MicroLora.fromState(state.lora, options);
     try {
-      const learner = new Learner(model, { ...config, boundary });
-      learner.#restore(state);
-      return learner;
+      return Learner.resume(lora, state, options.methods);
     } catch (error) {
-      model[Symbol.dispose]();
+      lora[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** @internal Around a MicroLora in the state that goes with a checked one. */
+  static resume(lora: MicroLora, state: LearnerParts, methods: readonly Method[] = []): Learner {
+    const learner = new Learner(lora, { ...state.config, boundary: boundaryOf(state.config.boundary, methods) });
+    learner.#updates.restore(state);
+    learner.#explorations = state.explorations;
+    learner.#pending.restore(state.pending);
+    learner.#modules.restore(state.modules);
+    learner.#sessions.restore(state.sessions);
+    return learner;
   }
 
   /** What `toBytes` wrote, checked in full before anything is built. @throws MicroLoraError */
@@ -149,6 +164,11 @@ export class Learner {
     return this.#updates.undo(n);
   }
 
+  /** A request that is kept. @throws MicroLoraError `unknown-request`, `expired-request`, `clock-backwards` */
+  pending(id: string, now: number): Readonly<PendingRequest> {
+    return this.#pending.get(id, now);
+  }
+
   /** What is kept, what was decided, and how much of each adapter is in use. */
   report(): LearnerReport {
     const adapters = this.lora.config.modules.map(({ module }) => [module, capacityOf(this.lora.adapterOf(module))]);
@@ -198,13 +218,5 @@ export class Learner {
     if (this.lora.enabled) adapter.forwardAdd(x, base);
     for (let i = 0; i < base.length; i++) base[i] = output[i]! - base[i]!;
     return { module, x, base };
-  }
-
-  #restore(state: LearnerState): void {
-    this.#updates.restore(state);
-    this.#explorations = state.explorations;
-    this.#pending.restore(state.pending);
-    this.#modules.restore(state.modules);
-    this.#sessions.restore(state.sessions);
   }
 }

@@ -2,10 +2,11 @@ import { randomUUID } from "node:crypto";
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { METHODS } from "./learn/methods.js";
+import { Learner } from "./learner.js";
 import { type LoadOptions, MicroLora } from "./micro-lora.js";
 import { Personalizer } from "./personalizer.js";
 
-/** Anything that has a byte form: a `MicroLora`, a `Personalizer`. */
+/** Anything that has a byte form: a `MicroLora`, a `Learner`, a `Personalizer`. */
 export interface Saveable {
   toBytes(): Uint8Array;
 }
@@ -41,7 +42,12 @@ export async function load(path: string, options?: LoadOptions): Promise<MicroLo
 
 /** Reads what `save` wrote of a `Personalizer`. @throws MicroLoraError as `Personalizer.fromBytes` */
 export async function loadPersonalizer(path: string, options?: LoadOptions): Promise<Personalizer> {
-  return Personalizer.fromBytes(await readFile(path), { methods: METHODS, ...options });
+  return Personalizer.fromBytes(await readFile(path), options);
+}
+
+/** Reads what `save` wrote of a `Learner`. @throws MicroLoraError as `Learner.fromBytes` */
+export async function loadLearner(path: string, options?: LoadOptions): Promise<Learner> {
+  return Learner.fromBytes(await readFile(path), { methods: METHODS, ...options });
 }
 
 /** Makes the rename itself last; where folders cannot be opened (Windows), the system's own journal has to do. */

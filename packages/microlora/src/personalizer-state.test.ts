@@ -3,10 +3,11 @@ import { expectRefusal, expectRejection, expectSameBytes } from "./base/refusals
 import { floats, uniformFrom } from "./base/samples.test-support.js";
 import { forge, partsOf, withHeader } from "./checkpoint/forge.test-support.js";
 import { decodePersonalizer } from "./checkpoint/personalizer-state.js";
+import type { Click } from "./click.js";
 import { KERNELS_NAMES } from "./kernels/contract.js";
 import { Runtime } from "./kernels/runtime.js";
 import { MicroLora } from "./micro-lora.js";
-import { type Click, Personalizer, type PersonalizerConfig } from "./personalizer.js";
+import { Personalizer, type PersonalizerConfig } from "./personalizer.js";
 
 const N = 6;
 const DOCUMENTS = Array.from({ length: 10 }, (_, j) => floats(N, j + 100));

@@ -2,11 +2,12 @@ import { describe, expect, test } from "vitest";
 import { apart } from "./adapter/reference.test-support.js";
 import { expectRefusal, expectRejection, expectSameBytes } from "./base/refusals.test-support.js";
 import { floats, withElement } from "./base/samples.test-support.js";
+import type { Click } from "./click.js";
 import { EmbeddingIndex } from "./embedding-index.js";
 import { KERNELS_NAMES } from "./kernels/contract.js";
 import { Runtime } from "./kernels/runtime.js";
 import { gradient64, loss64, Recall64, unit64 } from "./learn/reference.test-support.js";
-import { type Click, Personalizer } from "./personalizer.js";
+import { Personalizer } from "./personalizer.js";
 
 const N = 12;
 const TEMPERATURE = 0.1;
@@ -183,7 +184,7 @@ describe("refused clicks leave everything as it was", () => {
     personalizer.learn(good);
     personalizer.enabled = false;
     const before = personalizer.toBytes();
-    expect(personalizer.learn(good)).toEqual({ applied: false, reason: "disabled", loss: 0, gradientNorm: 0 });
+    expect(personalizer.learn(good)).toMatchObject({ applied: false, reason: "disabled", loss: 0, gradientNorm: 0 });
     expect([...personalizer.transform(good.query)]).toEqual([...good.query]);
     expectSameBytes(personalizer.toBytes(), before);
     personalizer[Symbol.dispose]();

@@ -8,11 +8,17 @@ import {
   encodePersonalizer,
   type PersonalizerState,
 } from "./checkpoint/personalizer-state.js";
+import { type Click, type ClickResult, isClick, NOTHING } from "./click.js";
 import type { DocumentId, EmbeddingIndex, SearchHit } from "./embedding-index.js";
 import type { KernelsName, Pointer } from "./kernels/contract.js";
 import { type Runtime, sharedRuntime } from "./kernels/runtime.js";
 import { candidatesOf } from "./learn/candidates.js";
 import { cosineCrossEntropy } from "./learn/cosine-cross-entropy.js";
+import { lossAt } from "./learn/evaluation.js";
+import type { KeptRequest } from "./learn/example.js";
+import type { LearnerConfig } from "./learn/learner-config.js";
+import { METHODS } from "./learn/methods.js";
+import { type PersonalFeedback, withVectors } from "./learn/personal-feedback.js";
 import {
   checkPersonalizer,
   PERSONALIZER_DEFAULTS,
@@ -21,17 +27,10 @@ import {
   type SlowConfig,
 } from "./learn/personalizer-config.js";
 import { Recall, type RecallConfig } from "./learn/recall.js";
+import { readSignal } from "./learn/signal.js";
+import { Learner } from "./learner.js";
 import { type LoadOptions, MicroLora } from "./micro-lora.js";
-
-/** How the slow weights tell queries apart before they have learned anything. */
-export interface SlowStart {
-  /**
-   * Rows of A [dimensions] each, one per rank, for instance `EmbeddingIndex.directions`; random ones by default. An A that
-   * is made from data learns what depends on the topic (EVA, Paischer et al. 2024, initialises it so). Their length
-   * counts: the step of B grows with its square.
-   */
-  readonly directions?: readonly Float32Array[];
-}
+import { around, createSlow, type SlowStart } from "./slow.js";
 
 export interface PersonalizerConfig {
   /** Width of the embeddings. */
@@ -42,33 +41,13 @@ export interface PersonalizerConfig {
   readonly slow?: (Partial<SlowConfig> & SlowStart) | false;
   /** The fast speed, the last clicks; false switches it off. */
   readonly recall?: Partial<RecallConfig> | false;
+  /** What goes with updates of the slow weights: boundary, guard, replay, limits, undo; scores are cosines, at `temperature`. */
+  readonly learning?: Omit<LearnerConfig, "score" | "temperature">;
   readonly seed?: number;
   /** Fingerprint of the embedding model, which a checkpoint carries. */
   readonly baseModel?: string;
   readonly runtime?: Runtime;
   readonly kernels?: KernelsName;
-}
-
-/** One click: what was asked, what was shown, and which of it was chosen. */
-export interface Click {
-  /** Embedding of the query [dimensions]. */
-  readonly query: Float32Array;
-  /** Id or embedding of what was chosen; one of `shown`. */
-  readonly chosen: DocumentId | Float32Array;
-  /** Ids or embeddings of what was shown, the chosen one among them. */
-  readonly shown: readonly (DocumentId | Float32Array)[];
-  /** Where ids are to be looked up. */
-  readonly index?: EmbeddingIndex;
-}
-
-export interface ClickResult {
-  applied: boolean;
-  /** Why nothing was applied. */
-  reason: "disabled" | null;
-  /** Cross-entropy of the click before learning from it, in nats. */
-  loss: number;
-  /** Norm of dLoss/dy. */
-  gradientNorm: number;
 }
 
 /**
@@ -81,6 +60,7 @@ export class Personalizer {
   /** Whether clicks act and are learned from. */
   enabled = true;
   readonly #slow: MicroLora | null;
+  readonly #learner: Learner | null;
   readonly #recall: Recall | null;
   // One block for the request under way: the unit query, the transformed one, and the gradient at it.
   readonly #work: Pointer;
@@ -88,14 +68,16 @@ export class Personalizer {
   readonly #y: Float32Array;
   readonly #gradient: Float32Array;
   readonly #feedback: { readonly gradient: Float32Array; readonly module: string };
-  readonly #result: ClickResult = { applied: false, reason: null, loss: 0, gradientNorm: 0 };
+  readonly #result: ClickResult = { ...NOTHING };
   #clicks = 0;
   #disposed = false;
 
-  private constructor(config: ResolvedPersonalizer, runtime: Runtime, slow: MicroLora | null) {
+  private constructor(config: ResolvedPersonalizer, runtime: Runtime, learner: Learner | null) {
     const n = config.dimensions;
+    const slow = learner?.lora ?? null;
     this.config = config;
     this.runtime = runtime;
+    this.#learner = learner;
     this.#slow = slow;
     this.#recall = config.recall && new Recall(runtime, n, config.recall);
     try {
@@ -122,16 +104,29 @@ export class Personalizer {
     checkPersonalizer(resolved);
     const runtime = config.runtime ?? (await sharedRuntime(config.kernels));
     const lora = slow === false ? null : await createSlow(config, slow ?? {}, runtime);
-    return new Personalizer(resolved, runtime, lora);
+    const learning = {
+      seed: config.seed ?? 0,
+      ...config.learning,
+      score: "cosine",
+      temperature: resolved.temperature,
+    } as const;
+    return new Personalizer(resolved, runtime, lora && around(lora, () => new Learner(lora, learning)));
   }
 
   /** A copy in the state that `exportState` gave. @throws MicroLoraError `corrupt-checkpoint`, `wrong-base` */
   static async fromState(state: PersonalizerState, options: LoadOptions = {}): Promise<Personalizer> {
-    checkPersonalizerState(state, options.methods);
+    const { methods = METHODS } = options;
+    checkPersonalizerState(state, methods);
     checkBase(state.config.baseModel, options);
     const runtime = options.runtime ?? (await sharedRuntime(options.kernels));
-    const slow = state.slow && (await MicroLora.fromState(state.slow, { ...options, runtime }));
-    const personalizer = new Personalizer(state.config, runtime, slow);
+    const slow = state.slow && (await MicroLora.fromState(state.slow, { ...options, methods, runtime }));
+    const { temperature } = state.config;
+    const learner =
+      slow &&
+      around(slow, () =>
+        state.learner === null ? new Learner(slow, { temperature }) : Learner.resume(slow, state.learner, methods),
+      );
+    const personalizer = new Personalizer(state.config, runtime, learner);
     try {
       if (state.recall !== null) personalizer.#recall?.restore(state.recall);
     } catch (error) {
@@ -145,7 +140,7 @@ export class Personalizer {
 
   /** What `toBytes` wrote, checked in full before anything is built. @throws MicroLoraError */
   static async fromBytes(bytes: Uint8Array, options: LoadOptions = {}): Promise<Personalizer> {
-    return Personalizer.fromState(decodePersonalizer(bytes, options.methods), options);
+    return Personalizer.fromState(decodePersonalizer(bytes, options.methods ?? METHODS), options);
   }
 
   /** A new user who starts from what another one, or a shared adapter, has learned; the two are apart from then on. */
@@ -163,6 +158,11 @@ export class Personalizer {
     return this.#slow;
   }
 
+  /** What goes with the slow weights' updates: `report`, `undo`, `snapshot` and `rollback`. */
+  get learner(): Learner | null {
+    return this.#learner;
+  }
+
   /**
    * The query as this user means it, x + |x| (slow(x / |x|) + recall(x / |x|)), for any vector database that scores by
    * cosine or inner product.
@@ -174,9 +174,7 @@ export class Personalizer {
     const length = this.#place(query);
     if (length === 0 || !this.enabled) return query.slice();
     this.#forward();
-    const output = new Float32Array(query.length);
-    for (let i = 0; i < output.length; i++) output[i] = query[i]! + length * (this.#y[i]! - this.#x[i]!);
-    return output;
+    return this.#scaled(query, length);
   }
 
   /** The k documents nearest to the transformed query. */
@@ -184,44 +182,104 @@ export class Personalizer {
     return index.search(this.transform(query), k);
   }
 
+  /** Keeps a query whose feedback comes later, in any order. @throws MicroLoraError as `Learner.keep`, `nothing-to-learn-from` */
+  keep(id: string, query: Float32Array, now: number): void {
+    const learner = this.#learnerFor(query);
+    learner.keep(id, { x: this.#x, output: this.#y }, now);
+  }
+
   /**
-   * Learns from one click, at both speeds, by the exact gradient of softmax cross-entropy over the cosine scores of what
-   * was shown.
-   * @returns one object that every call writes anew
-   * @throws MicroLoraError `shape-mismatch`, `not-finite`, `not-shown`, `unknown-document`, `nothing-to-learn-from`;
-   * nothing has changed then
+   * As `transform`, with known noise in it, so that a bare quality that comes back for `id` says which way is better.
+   * @throws MicroLoraError as `Learner.explore`, `nothing-to-learn-from`
    */
-  learn(click: Click): Readonly<ClickResult> {
+  explore(id: string, query: Float32Array, now: number): Float32Array {
+    const learner = this.#learnerFor(query);
+    learner.explore(id, { x: this.#x, output: this.#y }, now);
+    return this.#scaled(query, norm(query));
+  }
+
+  /**
+   * Learns from feedback of any kind, at both speeds; from a click by the exact gradient of softmax cross-entropy over the cosine
+   * scores of what was shown.
+   * @param now required for a query that was kept
+   * @returns one object that every call writes anew
+   * @throws MicroLoraError `shape-mismatch`, `not-finite`, `not-shown`, `unknown-document`, `nothing-to-learn-from`, and as
+   * `Learner.learn`; nothing has changed then
+   */
+  learn(feedback: Click | PersonalFeedback<DocumentId>, now?: number): Readonly<ClickResult> {
+    Object.assign(this.#result, NOTHING);
+    if (this.#plain && isClick(feedback)) return this.#learnClick(feedback);
+    return this.#learnAny(feedback as PersonalFeedback<DocumentId>, now);
+  }
+
+  /** The most frequent kind, with what the index holds left where it is. */
+  #learnClick(click: Click): ClickResult {
     const result = this.#result;
-    result.applied = false;
-    result.reason = "disabled";
-    result.loss = 0;
-    result.gradientNorm = 0;
-    if (this.#place(click.query) === 0) {
-      throw new MicroLoraError("nothing-to-learn-from", "query", "is the zero vector", "Embed some text first");
-    }
+    this.#placeForLearning(click.query);
     const n = this.config.dimensions;
     const { documents, chosen } = candidatesOf(click, this.runtime, n);
-    if (!this.enabled) return result;
+    if (!this.enabled) return Object.assign(result, { reason: "disabled" });
     this.#forward();
     const { byteOffset: y } = this.#y;
     const { byteOffset: gradient } = this.#gradient;
     result.loss = cosineCrossEntropy(this.runtime, y, n, documents, chosen, this.config.temperature, gradient);
     result.gradientNorm = norm(this.#gradient);
     checkFinite(result.gradientNorm, "gradient");
+    this.#learnFromGradient(() => this.#slow?.learn(this.#x, this.#feedback));
+    result.applied = true;
+    return result;
+  }
+
+  #learnAny(feedback: PersonalFeedback<DocumentId>, now: number | undefined): ClickResult {
+    const result = this.#result;
+    const kept = feedback.request === undefined ? null : this.#pending(feedback.request, now ?? 0);
+    const n = this.config.dimensions;
+    const own = withVectors(feedback, this.runtime, n);
+    const signal = readSignal(own, n);
+    if (feedback.query !== undefined) this.#placeForLearning(feedback.query);
+    if (kept !== null) this.#x.set(kept.x);
+    if (kept !== null) this.#y.set(kept.base);
+    if (!this.enabled) return Object.assign(result, { reason: "disabled" });
+    if (kept === null) this.#forward();
+    else this.#slow?.getAdapter(SLOW_MODULE)?.forwardAdd(this.#x, this.#y);
+    const learn = () => {
+      const request = feedback.request ?? { x: this.#x, output: this.#y };
+      const learned = this.#learner?.learn(request, own, now);
+      if (learned !== undefined) {
+        const { applied, reason, boundary, rolledBack } = learned;
+        Object.assign(result, { applied, reason, boundary, rolledBack });
+      }
+    };
+    if (signal.kind === "quality") {
+      if (this.#learner === null) refuseWithoutSlow();
+      learn();
+    } else {
+      const settings = { score: "cosine", temperature: this.config.temperature, margin: this.#margin } as const;
+      const gradient = this.#gradient.byteOffset;
+      result.loss = lossAt(this.runtime, settings, this.#y.byteOffset, n, signal, 0, gradient).loss ?? 0;
+      for (let i = 0; i < n; i++) this.#gradient[i]! *= signal.weight;
+      result.gradientNorm = norm(this.#gradient);
+      checkFinite(result.gradientNorm, "gradient");
+      this.#learnFromGradient(learn);
+      result.applied = true;
+    }
+    return result;
+  }
+
+  /** Both speeds; what may be refused comes first. */
+  #learnFromGradient(learnSlowly: () => unknown): void {
+    const result = this.#result;
+    const { byteOffset: gradient } = this.#gradient;
     this.#recall?.reserve();
-    this.#slow?.learn(this.#x, this.#feedback);
+    learnSlowly();
     this.#recall?.learn(this.#x.byteOffset, gradient, result.gradientNorm);
     this.#clicks++;
-    result.applied = true;
-    result.reason = null;
-    return result;
   }
 
   /** Ends a task for the slow weights: what they know now is held on to from here on. */
   consolidate(): void {
     this.#checkLive();
-    this.#slow?.consolidate();
+    this.#learner?.consolidate();
   }
 
   /** A copy of everything that a restart must bring back. */
@@ -233,6 +291,7 @@ export class Personalizer {
       clicks: this.#clicks,
       recall: this.#recall?.exportState() ?? null,
       slow: this.#slow?.exportState() ?? null,
+      learner: this.#learner?.exportState() ?? null,
     };
   }
 
@@ -262,6 +321,41 @@ export class Personalizer {
     return length;
   }
 
+  /** Whether nothing goes with an update of the slow weights but the update itself. */
+  get #plain(): boolean {
+    const config = this.#learner?.config;
+    if (config === undefined) return true;
+    const { replay, guard, boundary, maxDelta, margin, undo } = config;
+    return (replay ?? guard ?? boundary ?? maxDelta ?? margin) === null && undo === 0;
+  }
+
+  get #margin(): number | null {
+    return this.#learner?.config.margin ?? null;
+  }
+
+  #placeForLearning(query: Float32Array): void {
+    if (this.#place(query) !== 0) return;
+    throw new MicroLoraError("nothing-to-learn-from", "query", "is the zero vector", "Embed some text first");
+  }
+
+  /** The learner, with the query at #x and its transform at #y. */
+  #learnerFor(query: Float32Array): Learner {
+    this.#placeForLearning(query);
+    if (this.#learner === null) return refuseWithoutSlow();
+    if (this.enabled) this.#forward();
+    return this.#learner;
+  }
+
+  #pending(id: string, now: number): KeptRequest {
+    this.#checkLive();
+    return this.#learner === null ? refuseWithoutSlow() : this.#learner.pending(id, now);
+  }
+
+  /** The transform at #y in the length of the query. */
+  #scaled(query: Float32Array, length: number): Float32Array {
+    return query.map((value, i) => value + length * (this.#y[i]! - this.#x[i]!));
+  }
+
   #forward(): void {
     if (this.#slow?.enabled) this.#slow.getAdapter(SLOW_MODULE)?.forwardAdd(this.#x, this.#y);
     this.#recall?.addTo(this.#x.byteOffset, this.#y.byteOffset);
@@ -273,38 +367,7 @@ export class Personalizer {
   }
 }
 
-async function createSlow(
-  { dimensions, seed = 0, baseModel }: PersonalizerConfig,
-  { directions, ...given }: Partial<SlowConfig> & SlowStart,
-  runtime: Runtime,
-): Promise<MicroLora> {
-  const rank = directions === undefined ? {} : { rank: directions.length };
-  const settings = { ...PERSONALIZER_DEFAULTS.slow, ...rank, ...given };
-  const { rank: resolvedRank, alpha, bias, ...learning } = settings;
-  if (directions !== undefined && directions.length !== settings.rank) {
-    throw new MicroLoraError(
-      "invalid-config",
-      "slow.directions",
-      `are ${directions.length}, for rank ${settings.rank}`,
-      "Pass one direction per rank, or leave the rank out",
-    );
-  }
-  for (const [r, direction] of (directions ?? []).entries()) {
-    checkFloats(direction, dimensions, `slow.directions[${r}]`);
-    checkAllFinite(direction, `slow.directions[${r}]`);
-  }
-  const lora = await MicroLora.create({
-    rank: resolvedRank,
-    alpha,
-    bias,
-    hiddenSize: dimensions,
-    targetModules: [SLOW_MODULE],
-    seed,
-    learning,
-    runtime,
-    ...(baseModel !== undefined && { baseModel }),
-  });
-  const { loraA } = lora.adapterOf(SLOW_MODULE);
-  for (const [r, direction] of (directions ?? []).entries()) loraA.set(direction, r * dimensions);
-  return lora;
+function refuseWithoutSlow(): never {
+  const remedy = "Switch `slow` on, or pass what was chosen, a rating or a gradient with the query";
+  throw new MicroLoraError("nothing-to-learn-from", "slow", "is off, and recall keeps no requests", remedy);
 }

@@ -30,31 +30,40 @@ export interface LearnerState {
   readonly sessions: readonly GroupState[];
 }
 
+/** All of it but the MicroLora. */
+export type LearnerParts = Omit<LearnerState, "lora">;
+
 /** The canonical bytes of a state. */
 export function encodeLearner(state: LearnerState): Uint8Array {
-  const { pending, replay, guard, lora } = state;
+  const header = { kind: "learner", lora: stateHeader(state.lora), ...partsHeader(state) };
+  return writeContainer(header, [...stateBlocks(state.lora), ...partsBlocks(state)]);
+}
+
+/** The numbers of a learner beside those of its MicroLora. */
+export function partsBlocks({ pending, replay, guard, lora }: LearnerState): Float32Array[] {
   const kept = pending.requests.flatMap(({ x, base, noise }) => (noise === null ? [x, base] : [x, base, noise]));
   const examples = [...(replay?.examples ?? []), ...(guard?.held ?? [])];
   const accepted = guard?.accepted ? stateBlocks({ ...lora, adapters: guard.accepted }) : [];
   const vectors = examples.flatMap(({ x, base, signal }) => [x, base, ...signal.items]);
-  return writeContainer(headerOf(state), [...stateBlocks(lora), ...accepted, ...kept, ...vectors]);
+  return [...accepted, ...kept, ...vectors];
 }
 
 /** The checked state that bytes hold. @throws MicroLoraError */
 export function decodeLearner(bytes: Uint8Array, methods?: readonly Method[]): LearnerState {
   const { header, body } = readContainer(bytes, "learner");
-  const state = readLearner(record(header, "header"), body, methods);
-  body.end(headerOf(state));
+  const fields = record(header, "header");
+  const lora = readState(fields.lora, body, methods);
+  const state = readParts(fields, record(fields.lora, "lora"), lora, body, methods);
+  body.end({ kind: "learner", lora: stateHeader(lora), ...partsHeader(state) });
   return state;
 }
 
-function headerOf(state: LearnerState): object {
+/** What a file says of a learner beside its numbers and its MicroLora. */
+export function partsHeader(state: LearnerState): object {
   const { config, pending, replay, guard } = state;
   const adapters = guard?.accepted ?? null;
   return {
-    kind: "learner",
     config: configHeader(config),
-    lora: stateHeader(state.lora),
     boundaryState: state.boundaryState.map(unsignedZero),
     boundaries: state.boundaries,
     limited: state.limited,
@@ -128,11 +137,16 @@ function unsignedZero(value: number): number {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-function readLearner(fields: Fields, body: Body, methods: readonly Method[] | undefined): LearnerState {
-  const lora = readState(fields.lora, body, methods);
+/** Takes a learner from a header that is not trusted yet. @param header of its MicroLora, `lora` what was read of it */
+export function readParts(
+  fields: Fields,
+  header: Fields,
+  lora: MicroLoraState,
+  body: Body,
+  methods: readonly Method[] | undefined,
+): LearnerState {
   const config = record(fields.config, "config") as unknown as ResolvedLearner;
   const guard = fields.guard === null ? null : record(fields.guard, "guard");
-  const header = record(fields.lora, "lora");
   const accepted = guard?.accepted ? readState({ ...header, adapters: guard.accepted }, body, methods).adapters : null;
   const pending = record(fields.pending, "pending");
   const requests = array(pending.requests, "pending.requests").map((request, i) =>
@@ -141,10 +155,18 @@ function readLearner(fields: Fields, body: Body, methods: readonly Method[] | un
   const replay = fields.replay === null ? null : record(fields.replay, "replay");
   const examples = replay && readExamples(replay.examples, "replay.examples", lora, body);
   const held = guard && readExamples(guard.held, "guard.held", lora, body);
+  const { boundaryState, boundaries, limited, explorations, baseline, reference, modules, sessions } = fields;
   const state = {
-    ...fields,
     config,
     lora,
+    boundaryState,
+    boundaries,
+    limited,
+    explorations,
+    baseline,
+    reference,
+    modules,
+    sessions,
     pending: { now: pending.now, requests },
     replay: replay && { ...replay, examples },
     guard: guard && { ...guard, held, accepted },

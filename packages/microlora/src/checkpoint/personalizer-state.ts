@@ -5,6 +5,14 @@ import { checkPersonalizer, type ResolvedPersonalizer, SLOW_MODULE } from "../le
 import type { RecallConfig, RecallState } from "../learn/recall.js";
 import { type Body, corrupt, readContainer, writeContainer } from "./container.js";
 import { checkStored, count, record } from "./fields.js";
+import {
+  checkLearnerState,
+  type LearnerParts,
+  type LearnerState,
+  partsBlocks,
+  partsHeader,
+  readParts,
+} from "./learner-state.js";
 import { checkState, type MicroLoraState, readState, stateBlocks, stateHeader } from "./state.js";
 
 /** Everything that a `Personalizer` is. */
@@ -15,16 +23,20 @@ export interface PersonalizerState {
   readonly clicks: number;
   readonly recall: RecallState | null;
   readonly slow: MicroLoraState | null;
+  /** What goes with the slow weights' updates; null without them, and in a file of version 1. */
+  readonly learner: LearnerParts | null;
 }
 
 /** The canonical bytes of a state. */
 export function encodePersonalizer(state: PersonalizerState): Uint8Array {
-  const { recall, slow } = state;
+  const { recall, slow, learner } = state;
   const kept = recall === null ? [] : [recall.keys, recall.values];
-  return writeContainer(headerOf(state), [...kept, ...(slow === null ? [] : stateBlocks(slow))]);
+  const weights = slow === null ? [] : stateBlocks(slow);
+  const parts = slow === null || learner === null ? [] : partsBlocks({ ...learner, lora: slow });
+  return writeContainer(headerOf(state), [...kept, ...weights, ...parts]);
 }
 
-function headerOf({ config, enabled, clicks, recall, slow }: PersonalizerState, version?: number): object {
+function headerOf({ config, enabled, clicks, recall, slow, learner }: PersonalizerState, version = 2): object {
   return {
     kind: "personalizer",
     dimensions: config.dimensions,
@@ -34,6 +46,7 @@ function headerOf({ config, enabled, clicks, recall, slow }: PersonalizerState, 
     clicks,
     recall: config.recall && recall && recallHeader(config.recall, recall, config.dimensions),
     slow: slow && stateHeader(slow, version),
+    ...(version > 1 && { learner: slow && learner && partsHeader({ ...learner, lora: slow }) }),
   };
 }
 
@@ -43,12 +56,18 @@ export function decodePersonalizer(bytes: Uint8Array, methods?: readonly Method[
   const fields = record(header, "header");
   const recall = fields.recall === null ? null : record(fields.recall, "recall");
   const config = readConfig(fields, recall);
+  const kept = recall && readRecall(recall, config.dimensions, body);
+  const slow = fields.slow === null ? null : readState(fields.slow, body, methods);
+  const hasLearner = slow !== null && body.version > 1 && fields.learner !== null;
   const state: PersonalizerState = {
     config,
     enabled: fields.enabled as boolean,
     clicks: count(fields.clicks, "clicks"),
-    recall: recall && readRecall(recall, config.dimensions, body),
-    slow: fields.slow === null ? null : readState(fields.slow, body, methods),
+    recall: kept,
+    slow,
+    learner: hasLearner
+      ? readParts(record(fields.learner, "learner"), record(fields.slow, "slow"), slow, body, methods)
+      : null,
   };
   checkPersonalizerState(state, methods);
   body.end(headerOf(state, body.version));
@@ -57,7 +76,7 @@ export function decodePersonalizer(bytes: Uint8Array, methods?: readonly Method[
 
 /** Refuses a state that no `Personalizer` could be in. @throws MicroLoraError */
 export function checkPersonalizerState(state: PersonalizerState, methods?: readonly Method[]): void {
-  const { config, enabled, clicks, recall, slow } = record(state, "state") as unknown as PersonalizerState;
+  const { config, enabled, clicks, recall, slow, learner } = record(state, "state") as unknown as PersonalizerState;
   if (record(config, "config").recall !== null) record(config.recall, "config.recall");
   if (recall !== null) record(recall, "recall");
   checkPersonalizer(config);
@@ -65,8 +84,13 @@ export function checkPersonalizerState(state: PersonalizerState, methods?: reado
   count(clicks, "clicks");
   if ((config.recall === null) !== (recall === null)) corrupt("recall", "has a configuration or clicks, but not both");
   if (config.recall !== null && recall !== null) checkRecall(config.recall, recall, config.dimensions);
-  if (slow === null) return;
+  if (slow === null) {
+    if (learner !== null) corrupt("learner", "has no slow weights");
+    return;
+  }
   checkState(slow, methods);
+  if (learner !== null)
+    checkLearnerState({ ...record(learner, "learner"), lora: slow } as unknown as LearnerState, methods);
   const module = slow.config.modules[0];
   const fits = module?.inFeatures === config.dimensions && module.outFeatures === config.dimensions;
   if (slow.config.modules.length !== 1 || module?.module !== SLOW_MODULE || !fits) {

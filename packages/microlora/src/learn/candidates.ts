@@ -40,6 +40,16 @@ export function candidatesOf<Id extends string | number>(
   return { documents, chosen: at };
 }
 
+/** A candidate as a vector: its own, or a view of what the index holds of it. @throws MicroLoraError */
+export function vectorOf<Id extends string | number>(
+  item: Id | Float32Array,
+  index: Candidates<Id>["index"],
+  runtime: Runtime,
+  dimensions: number,
+): Float32Array {
+  return isVector(item) ? item : runtime.view(pointerOf(item, index, runtime, dimensions), dimensions);
+}
+
 function pointerOf<Id>(id: Id, index: Candidates<Id>["index"], runtime: Runtime, dimensions: number): Pointer {
   if (index?.runtime === runtime && index.dimensions === dimensions) return index.pointerOf(id);
   const problem = index === undefined ? "is missing" : "is of another runtime or another width";
@@ -47,7 +57,7 @@ function pointerOf<Id>(id: Id, index: Candidates<Id>["index"], runtime: Runtime,
 }
 
 function isVector(item: unknown): item is Float32Array {
-  return typeof item === "object";
+  return typeof item === "object" && item !== null;
 }
 
 function equal(a: Float32Array, b: Float32Array): boolean {

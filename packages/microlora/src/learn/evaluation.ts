@@ -43,34 +43,46 @@ export class Evaluation {
     this.output.set(base);
     if (weights === undefined) this.adapter.forwardAdd(x, this.output);
     else addDeltaOf(this.adapter, weights, x, this.output);
-    return this.#lossOf(signal, reference);
-  }
-
-  #lossOf(signal: Signal, reference: number): number | null {
-    if (signal.kind === "quality") return null;
-    if (signal.kind === "gradient") {
-      this.gradient.set(signal.items[0]);
-      return signal.loss;
-    }
-    const { score, temperature, margin } = this.#settings;
-    const { runtime, outFeatures: n } = this.adapter;
-    const y = this.output.byteOffset;
-    const items = place(runtime, score, signal.items, n);
-    const scores = new Float64Array(items.length);
-    const slopes = new Float64Array(items.length);
-    scoreItems(runtime, score, y, n, items, scores);
-    const loss =
-      signal.kind === "rating"
-        ? ratingLoss(scores, signal.rating, reference, temperature, slopes)
-        : margin === null
-          ? softmaxCrossEntropy(scores, signal.chosen, temperature, slopes)
-          : tripletMargin(scores, signal.chosen, margin, slopes);
-    backThroughScores(runtime, score, y, n, items, scores, slopes, this.gradient.byteOffset);
-    this.score = scores[signal.kind === "rating" ? 0 : signal.chosen]!;
-    checkFinite(loss, "loss");
+    const { runtime, outFeatures } = this.adapter;
+    const [y, gradient] = [this.output.byteOffset, this.gradient.byteOffset];
+    const { loss, score } = lossAt(runtime, this.#settings, y, outFeatures, signal, reference, gradient);
     checkFinite(norm(this.gradient), "gradient");
+    this.score = score;
     return loss;
   }
+}
+
+/**
+ * The loss of one signal at an output, in nats, and the score of what was chosen or rated.
+ * @param y [n]; @param gradient dLoss/dy [n], written, before the signal's weight
+ */
+export function lossAt(
+  runtime: Runtime,
+  { score, temperature, margin }: LossSettings,
+  y: Pointer,
+  n: number,
+  signal: Signal,
+  reference: number,
+  gradient: Pointer,
+): { loss: number | null; score: number } {
+  if (signal.kind === "quality") return { loss: null, score: 0 };
+  if (signal.kind === "gradient") {
+    runtime.f32.set(signal.items[0], gradient >>> 2);
+    return { loss: signal.loss, score: 0 };
+  }
+  const items = place(runtime, score, signal.items, n);
+  const scores = new Float64Array(items.length);
+  const slopes = new Float64Array(items.length);
+  scoreItems(runtime, score, y, n, items, scores);
+  const loss =
+    signal.kind === "rating"
+      ? ratingLoss(scores, signal.rating, reference, temperature, slopes)
+      : margin === null
+        ? softmaxCrossEntropy(scores, signal.chosen, temperature, slopes)
+        : tripletMargin(scores, signal.chosen, margin, slopes);
+  backThroughScores(runtime, score, y, n, items, scores, slopes, gradient);
+  checkFinite(loss, "loss");
+  return { loss, score: scores[signal.kind === "rating" ? 0 : signal.chosen]! };
 }
 
 /** Candidates in the memory, of unit length for cosines. */

@@ -35,7 +35,8 @@ export interface QualitySignal {
   readonly quality: number;
 }
 
-type Exclusive<Signal, Others> = Signal & { readonly [K in Exclude<AllKeys<Others>, keyof Signal>]?: never };
+/** One kind of a union, without the keys of the others. */
+export type Exclusive<Signal, Others> = Signal & { readonly [K in Exclude<AllKeys<Others>, keyof Signal>]?: never };
 type AllKeys<Union> = Union extends unknown ? keyof Union : never;
 type Any = GradientSignal | ChoiceSignal | RatingSignal | QualitySignal;
 
