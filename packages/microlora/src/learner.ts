@@ -164,6 +164,11 @@ export class Learner {
     return this.#updates.undo(n);
   }
 
+  /** The methods in use whose code was handed in: what loading a copy needs. */
+  get methods(): readonly Method[] {
+    return this.#updates.methods;
+  }
+
   /** A request that is kept. @throws MicroLoraError `unknown-request`, `expired-request`, `clock-backwards` */
   pending(id: string, now: number): Readonly<PendingRequest> {
     return this.#pending.get(id, now);

@@ -42,7 +42,7 @@ export async function load(path: string, options?: LoadOptions): Promise<MicroLo
 
 /** Reads what `save` wrote of a `Personalizer`. @throws MicroLoraError as `Personalizer.fromBytes` */
 export async function loadPersonalizer(path: string, options?: LoadOptions): Promise<Personalizer> {
-  return Personalizer.fromBytes(await readFile(path), options);
+  return Personalizer.fromBytes(await readFile(path), { methods: METHODS, ...options });
 }
 
 /** Reads what `save` wrote of a `Learner`. @throws MicroLoraError as `Learner.fromBytes` */

@@ -125,10 +125,11 @@ describe("guard, boundary, limits and ways back", () => {
   test("survive a restart, bit for bit", async () => {
     using user = await make({ learning });
     live(user, 0);
-    using back = await Personalizer.fromBytes(user.toBytes());
+    using back = await Personalizer.fromBytes(user.toBytes(), { methods: [pageHinkley()] });
     expectSameBytes(back.toBytes(), user.toBytes());
-    live(user, 60);
-    live(back, 60);
+    using fork = await Personalizer.forkFrom(user);
+    for (const one of [user, back, fork]) live(one, 60);
+    expectSameBytes(fork.toBytes(), user.toBytes());
     expectSameBytes(back.toBytes(), user.toBytes());
   });
 });

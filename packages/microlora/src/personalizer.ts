@@ -17,7 +17,6 @@ import { cosineCrossEntropy } from "./learn/cosine-cross-entropy.js";
 import { lossAt } from "./learn/evaluation.js";
 import type { KeptRequest } from "./learn/example.js";
 import type { LearnerConfig } from "./learn/learner-config.js";
-import { METHODS } from "./learn/methods.js";
 import { type PersonalFeedback, withVectors } from "./learn/personal-feedback.js";
 import {
   checkPersonalizer,
@@ -115,11 +114,11 @@ export class Personalizer {
 
   /** A copy in the state that `exportState` gave. @throws MicroLoraError `corrupt-checkpoint`, `wrong-base` */
   static async fromState(state: PersonalizerState, options: LoadOptions = {}): Promise<Personalizer> {
-    const { methods = METHODS } = options;
+    const { methods } = options;
     checkPersonalizerState(state, methods);
     checkBase(state.config.baseModel, options);
     const runtime = options.runtime ?? (await sharedRuntime(options.kernels));
-    const slow = state.slow && (await MicroLora.fromState(state.slow, { ...options, methods, runtime }));
+    const slow = state.slow && (await MicroLora.fromState(state.slow, { ...options, runtime }));
     const { temperature } = state.config;
     const learner =
       slow &&
@@ -140,12 +139,15 @@ export class Personalizer {
 
   /** What `toBytes` wrote, checked in full before anything is built. @throws MicroLoraError */
   static async fromBytes(bytes: Uint8Array, options: LoadOptions = {}): Promise<Personalizer> {
-    return Personalizer.fromState(decodePersonalizer(bytes, options.methods ?? METHODS), options);
+    return Personalizer.fromState(decodePersonalizer(bytes, options.methods), options);
   }
 
   /** A new user who starts from what another one, or a shared adapter, has learned; the two are apart from then on. */
   static async forkFrom(prior: Personalizer): Promise<Personalizer> {
-    return Personalizer.fromState(prior.exportState(), { runtime: prior.runtime });
+    return Personalizer.fromState(prior.exportState(), {
+      runtime: prior.runtime,
+      methods: prior.learner?.methods ?? [],
+    });
   }
 
   /** Clicks learned from. */

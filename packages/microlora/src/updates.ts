@@ -1,4 +1,5 @@
 import type { AdapterState } from "./adapter/lora-adapter.js";
+import type { Method } from "./adapter/methods.js";
 import { MicroLoraError } from "./base/errors.js";
 import { checkState } from "./checkpoint/state.js";
 import type { Boundary } from "./learn/boundaries.js";
@@ -115,9 +116,7 @@ export class Updates {
 
   /** @throws MicroLoraError `corrupt-checkpoint` */
   rollback(snapshot: readonly AdapterState[]): void {
-    const { optimizer, ewc, schedule } = this.#evaluations.values().next().value!.adapter.spec.methods;
-    const methods = [optimizer, ewc, schedule].filter((method) => method !== null);
-    checkState({ ...this.#lora.exportState(), adapters: snapshot }, methods);
+    checkState({ ...this.#lora.exportState(), adapters: snapshot }, this.methods);
     this.#goBack(snapshot);
     this.#guard?.accept(() => this.weights());
   }
@@ -129,6 +128,12 @@ export class Updates {
     this.#goBack(before!);
     this.#guard?.accept(() => this.weights());
     return taken;
+  }
+
+  /** The methods in use whose code was handed in. */
+  get methods(): readonly Method[] {
+    const { optimizer, ewc, schedule } = this.#evaluations.values().next().value!.adapter.spec.methods;
+    return [optimizer, ewc, schedule, this.#boundary].filter((method) => method !== null);
   }
 
   report() {
