@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Writes the gradients again that PyTorch's autograd gives in float64: `npm run goldens`.
+# PYTHON is an interpreter with the versions of requirements.txt; without it, a virtual environment is made (several GB).
+set -euo pipefail
+cd "$(dirname "$0")"
+
+if [ -z "${PYTHON:-}" ]; then
+  python3 -m venv .venv
+  .venv/bin/pip install --quiet --requirement requirements.txt
+  PYTHON="$PWD/.venv/bin/python"
+fi
+HF_HUB_OFFLINE=1 "$PYTHON" gradients.py ../fixtures/gradients.jsonl.gz
