@@ -48,6 +48,11 @@ CASES = {
         dict(r=2, lora_alpha=4, target_modules=["query", "dense"], bias="lora_only"),
     ),
     "bert-all": (bert, torch.float32, dict(r=2, lora_alpha=4, target_modules=["query", "value"], bias="all")),
+    "bert-everything": (
+        bert,
+        torch.float32,
+        dict(r=3, lora_alpha=4, target_modules="all-linear", exclude_modules=["key"], bias="all", task_type="SEQ_CLS"),
+    ),
     "bert-classifier": (bert, torch.float32, dict(r=2, lora_alpha=4, target_modules=["query"], task_type="SEQ_CLS")),
     "gpt2": (
         gpt2,

@@ -8,6 +8,7 @@ import { summary } from "./inspect.js";
 export const MERGE_USAGE = `Usage: microlora merge MODEL ADAPTER OUT [options]
 
 Writes the model's safetensors file with the adapter merged into its weights, a few megabytes in memory at a time.
+A folder is a model in several files.
 
   --unmerge          subtract what merging added
   --weights LAYOUT   how linear weights lie, out-in or in-out; by default as the adapter's file or the model's shapes tell

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -10,7 +10,7 @@ import { fromFloats, toFloats } from "../picture/floats.js";
 import { delta64, expectClose, fileOf, floats, sampleTarget } from "../picture/pictures.test-support.js";
 import { foldReplaced } from "../picture/replaced.js";
 import { layOut, type TensorInfo } from "../safetensors/header.js";
-import { encodeSafetensors } from "../safetensors/safetensors.js";
+import { decodeSafetensors, encodeSafetensors } from "../safetensors/safetensors.js";
 import { mergeSafetensors } from "./node.js";
 import { mergeTensors } from "./plan.js";
 
@@ -136,6 +136,37 @@ test("a bias is added to the base's own", () => {
     floats(3, 1).map((value, i) => value + bias[i]!),
     2 ** -23,
   );
+});
+
+test("a model in several files is merged file by file", async () => {
+  const file = decodePeft(peftFolder("llama"));
+  const base = baseOf("llama");
+  const model = join(folder, "sharded");
+  await mkdir(model);
+  const entries = [...base.tensors];
+  const shards = [entries.slice(0, 7), entries.slice(7)];
+  const nameOf = (k: number) => `model-0000${k + 1}-of-00002.safetensors`;
+  for (const [k, part] of shards.entries()) {
+    await writeFile(join(model, nameOf(k)), encodeSafetensors({ metadata: base.metadata, tensors: new Map(part) }));
+  }
+  const weightMap = Object.fromEntries(shards.flatMap((part, k) => part.map(([name]) => [name, nameOf(k)])));
+  const index = join(model, "model.safetensors.index.json");
+  await writeFile(index, JSON.stringify({ metadata: {}, weight_map: weightMap }));
+  const output = join(folder, "sharded-merged");
+  await mergeSafetensors(model, output, file);
+  expect((await readdir(output)).sort()).toEqual((await readdir(model)).sort());
+  const merged = await Promise.all(
+    shards.map(async (_, k) => decodeSafetensors(await readFile(join(output, nameOf(k))))),
+  );
+  const tensors = new Map(merged.flatMap((part) => [...part.tensors]));
+  const bytes = encodeSafetensors({ metadata: base.metadata, tensors });
+  expect(Buffer.compare(bytes, encodeSafetensors(mergeTensors(base, file)))).toBe(0);
+
+  for (const name of ["../sharded/model-00001-of-00002.safetensors", "/etc/passwd", "a.bin", 7, ".."]) {
+    await writeFile(index, JSON.stringify({ weight_map: { a: name } }));
+    const error = await mergeSafetensors(model, output, file).catch((reason: unknown) => reason);
+    expectFormatError(error, "bad-name");
+  }
 });
 
 test("500 MB are merged in less than 200 MB of memory", { timeout: 300_000 }, async () => {

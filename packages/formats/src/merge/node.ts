@@ -1,6 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { copyFile, type FileHandle, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { FormatError, shown } from "../base/errors.js";
+import { decodeUtf8, jsonObject, parseJsonObject } from "../base/json.js";
 import type { LoraFile } from "../picture/lora-file.js";
+import type { TensorPlace } from "../safetensors/header.js";
 import { SafetensorsReader } from "../safetensors/node.js";
 import type { TensorChange } from "./change.js";
 import { type MergeOptions, planMerge } from "./plan.js";
@@ -10,7 +14,8 @@ const CHUNK_BYTES = 4 * 2 ** 20;
 
 /**
  * Merges an adapter into a model, from file to file, a few megabytes in memory at a time. All is checked before anything
- * is written, and the output appears whole or not at all; it may be the input's own path.
+ * is written, and the output appears whole or not at all; it may be the input's own path. A folder is a model in
+ * several files, as Hugging Face stores large ones; each of them appears whole, the index last.
  * @throws FormatError as `planMerge`; `not-finite` where the sum is no number that the weights' type holds
  */
 export async function mergeSafetensors(
@@ -19,15 +24,70 @@ export async function mergeSafetensors(
   file: LoraFile,
   options?: MergeOptions,
 ): Promise<void> {
-  await using reader = await SafetensorsReader.open(input);
-  const plan = planMerge(reader.layout.tensors, file, options);
+  if (!(await stat(input)).isDirectory()) return mergeFiles([[input, output]], file, options);
+  const { names, hasIndex } = await shardsOf(input);
+  await mkdir(output, { recursive: true });
+  await mergeFiles(
+    names.map((name) => [join(input, name), join(output, name)]),
+    file,
+    options,
+  );
+  if (hasIndex && input !== output) await copyFile(join(input, INDEX_FILE), join(output, INDEX_FILE));
+}
+
+const INDEX_FILE = "model.safetensors.index.json";
+
+/** The files of a model in a folder. @throws FormatError `bad-header`, `bad-name` */
+async function shardsOf(folder: string): Promise<{ names: readonly string[]; hasIndex: boolean }> {
+  const bytes = await readFile(join(folder, INDEX_FILE)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (bytes === undefined) return { names: ["model.safetensors"], hasIndex: false };
+  const index = parseJsonObject(decodeUtf8(bytes, INDEX_FILE), INDEX_FILE);
+  const names = new Set(jsonObject(index.get("weight_map"), `${INDEX_FILE}: weight_map`).values());
+  return { names: [...names].map(shardName), hasIndex: true };
+}
+
+/** A name from a file, which must not lead out of the folder. */
+function shardName(name: unknown): string {
+  if (typeof name === "string" && name.endsWith(".safetensors") && !/[/\\]/.test(name) && name === basename(name)) {
+    return name;
+  }
+  throw new FormatError(
+    "bad-name",
+    `${INDEX_FILE}: weight_map`,
+    `names ${shown(name)}`,
+    "Name files of its own folder",
+  );
+}
+
+async function mergeFiles(
+  paths: readonly (readonly [input: string, output: string])[],
+  file: LoraFile,
+  options: MergeOptions | undefined,
+): Promise<void> {
+  const readers: SafetensorsReader[] = [];
+  try {
+    for (const [input] of paths) readers.push(await SafetensorsReader.open(input));
+    const tensors = new Map<string, TensorPlace>(readers.flatMap(({ layout }) => [...layout.tensors]));
+    const plan = planMerge(tensors, file, options);
+    for (const [i, reader] of readers.entries()) await writeMerged(reader, paths[i]![1], plan);
+  } finally {
+    for (const reader of readers) await reader[Symbol.asyncDispose]();
+  }
+}
+
+async function writeMerged(
+  reader: SafetensorsReader,
+  output: string,
+  plan: ReadonlyMap<string, TensorChange>,
+): Promise<void> {
   const temporary = `${output}.${randomUUID()}.tmp`;
   const out = await open(temporary, "wx");
   try {
     await out.write(reader.header);
-    for (const [name, { offset, byteLength }] of reader.layout.tensors) {
-      await copy(reader, out, offset, byteLength, plan.get(name));
-    }
+    for (const [name, place] of reader.layout.tensors) await copyTensor(reader, out, place, plan.get(name));
     await out.sync();
     await out.close();
     await rename(temporary, output);
@@ -38,18 +98,16 @@ export async function mergeSafetensors(
   }
 }
 
-async function copy(
+async function copyTensor(
   reader: SafetensorsReader,
   out: FileHandle,
-  offset: number,
-  byteLength: number,
+  { offset, byteLength }: TensorPlace,
   change: TensorChange | undefined,
 ): Promise<void> {
   const rowBytes = change === undefined ? 1 : byteLength / change.rows;
   const step = Math.max(1, Math.floor(CHUNK_BYTES / rowBytes)) * rowBytes;
   for (let at = 0; at < byteLength; at += step) {
     const bytes = await reader.readBytes(offset + at, Math.min(step, byteLength - at));
-    const changed = change === undefined ? bytes : change.apply(bytes, at / rowBytes);
-    await out.writeFile(changed);
+    await out.writeFile(change === undefined ? bytes : change.apply(bytes, at / rowBytes));
   }
 }

@@ -7,7 +7,7 @@ import type { Tensor, TensorFile } from "../picture/tensor-file.js";
 import { transpose } from "../picture/transpose.js";
 import { decodeSafetensors } from "../safetensors/safetensors.js";
 import { CONFIG_FILE, type PeftConfig, readConfig } from "./config.js";
-import { type Part, parseName } from "./names.js";
+import { type Part, PREFIX, parseName } from "./names.js";
 import { patternLookup } from "./patterns.js";
 
 /** The two files of a PEFT folder. */
@@ -37,7 +37,7 @@ export function fromTensors({ tensors }: TensorFile, configText: string): LoraFi
   const carried = new Map<string, Tensor>();
   for (const [key, tensor] of tensors) {
     const { part, path } = parseName(key);
-    if (part === "base") replaced.set(path, tensor);
+    if (part === "base") sortBase(path, tensor, tensors, { replaced, carried });
     else if (part === "base_layer.bias") (config.trainsBiases ? replaced : carried).set(`${path}.bias`, tensor);
     else if (part === "base_layer.weight") carried.set(`${path}.weight`, tensor);
     else {
@@ -60,6 +60,22 @@ export function fromTensors({ tensors }: TensorFile, configText: string): LoraFi
     carried,
     notes: new Map([[CONFIG_NOTE, JSON.stringify(Object.fromEntries(config.json))]]),
   });
+}
+
+/** With `bias="all"`, a module that was trained whole is there three times: as itself, as the wrapped, and as it was. */
+const WRAPPED = /\.(modules_to_save|original_module)(?=\.[^.]+$)/;
+
+function sortBase(
+  path: string,
+  tensor: Tensor,
+  tensors: ReadonlyMap<string, Tensor>,
+  { replaced, carried }: { replaced: Map<string, Tensor>; carried: Map<string, Tensor> },
+): void {
+  const [, wrapper] = WRAPPED.exec(path) ?? [];
+  const itself = path.replace(WRAPPED, "");
+  if (wrapper === undefined) replaced.set(path, tensor);
+  else if (wrapper === "original_module" || tensors.has(PREFIX + itself)) carried.set(path, tensor);
+  else replaced.set(itself, tensor);
 }
 
 function readTarget(
