@@ -150,7 +150,7 @@ function leadingOf(polynomial: Polynomial): [string, number] | undefined {
 }
 
 function divideTerm([a, x]: [string, number], [b, y]: [string, number]): Polynomial | undefined {
-  if (x % y !== 0) return undefined;
+  if (!Number.isSafeInteger(x) || x % y !== 0) return undefined;
   const atoms = atomsOf(a);
   for (const atom of atomsOf(b)) {
     const at = atoms.indexOf(atom);

@@ -138,6 +138,3 @@ export interface Model {
   readonly functions: readonly ModelFunction[];
   readonly metadata: ReadonlyMap<string, string>;
 }
-
-/** A pass: returns the graph it was given if it found nothing to do. */
-export type Pass = (model: Model) => { readonly model: Model; readonly changed: boolean };

@@ -2,8 +2,8 @@ import type { MicroLora } from "microlora";
 import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
 import type { Module } from "../graft/modules.js";
-import { inferTypes } from "../graph/infer/infer.js";
 import type { Dim, Model } from "../graph/ir.js";
+import { simplify } from "../graph/passes/simplify.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, adapterFeeds, adapterGradients } from "./adapters.js";
 import { deriveTraining, type RowMode, type Training, type TypeOf } from "./derive.js";
@@ -99,13 +99,9 @@ export class Trainer implements AsyncDisposable {
   async #make(loss: Loss, mode: RowMode): Promise<Prepared> {
     const { files, modules, typeOf, ort, sessionOptions } = this.#options;
     const training = deriveTraining(files.model, modules, loss, mode, typeOf);
-    const memory = new MemoryEstimate(inferTypes(training.model).graph);
-    const session = await createSession(
-      ort,
-      encodeDerived(withoutShapes(training.model), files),
-      files,
-      sessionOptions,
-    );
+    const model = simplify(training.model);
+    const memory = new MemoryEstimate(model.graph);
+    const session = await createSession(ort, encodeDerived(withoutShapes(model), files), files, sessionOptions);
     return { training, session, memory };
   }
 

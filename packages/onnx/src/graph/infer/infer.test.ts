@@ -1,13 +1,10 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { operationOf, termsOf } from "../dim.js";
-import { type Dense, dense } from "../evaluate/dense.js";
+import type { Dense } from "../evaluate/dense.js";
 import { evaluateGraph } from "../evaluate/evaluate.js";
-import type { Dim, Graph, Model, Node, TensorType } from "../ir.js";
+import { EXPORTS, exported, tokenFeeds } from "../exports.test-support.js";
+import type { Dim, Graph, Node, TensorType } from "../ir.js";
 import { operatorCases } from "../operators.test-support.js";
-import { checkExternalData } from "../serde/external.js";
-import { readModel } from "../serde/read.js";
-import { memorySource } from "../serde/source.js";
 import { inferGraph } from "./infer.js";
 
 const OPSETS = new Map([
@@ -80,7 +77,7 @@ test.each(operatorCases())("$name: what is inferred is what ONNX's own test has"
   expect(contradictions(graph, known, new Map([...inputs, ...outputs]))).toEqual([]);
 });
 
-describe.each(["bert-legacy", "gpt2-legacy", "llama-dynamo"])("%s, an export of a tiny transformer", (name) => {
+describe.each(EXPORTS)("%s, an export of a tiny transformer", (name) => {
   const model = exported(name);
   const { graph, known } = inferGraph({ ...model.graph, types: new Map() }, model.opsets);
 
@@ -97,30 +94,10 @@ describe.each(["bert-legacy", "gpt2-legacy", "llama-dynamo"])("%s, an export of 
     [3, 11],
     [1, 1],
   ])("runs with %i rows of %i tokens contradict nothing", (rows, length) => {
-    const feeds = new Map(
-      graph.inputs.map(({ name, type }) => [
-        name,
-        dense(
-          type!.dtype,
-          [rows, length],
-          Array.from({ length: rows * length }, (_, index) =>
-            name === "input_ids" ? index % 90 : +(name === "attention_mask"),
-          ),
-        ),
-      ]),
-    );
+    const feeds = tokenFeeds(model, rows, length);
     expect(contradictions(graph, known, evaluateGraph(model.graph, feeds, model.opsets.get("")!))).toEqual([]);
   });
 });
-
-function exported(name: string): Model {
-  const file = (end: string) => new URL(`../../../fixtures/${name}/model.onnx${end}`, import.meta.url);
-  return checkExternalData(
-    readModel(readFileSync(file(""))),
-    () => memorySource(readFileSync(file(".data"))),
-    Number.POSITIVE_INFINITY,
-  );
-}
 
 function nodeOf(
   op: string,
@@ -260,4 +237,18 @@ test("both branches of If must agree", () => {
   const inputs: TensorType[] = [{ dtype: "bool", shape: [] }, float("b", 8)];
   expect(shapes(conditional("Relu", "Neg"), ...inputs)).toEqual([["b", 8]]);
   expect(shapes(conditional("Relu", "Transpose"), ...inputs)).toEqual([undefined]);
+});
+
+test("expressions that would double from layer to layer are cut off", () => {
+  const nodes = Array.from({ length: 60 }, (_, index) => nodeOf("Add", [`v${index}`, `w${index}`], [`v${index + 1}`]));
+  const turns = Array.from({ length: 60 }, (_, index) => nodeOf("Transpose", [`v${index}`], [`w${index}`]));
+  const graph: Graph = {
+    name: "",
+    nodes: nodes.flatMap((node, index) => [turns[index]!, node]),
+    inputs: [{ name: "v0", type: float("a", "b") }],
+    outputs: [{ name: "v60", type: undefined }],
+    initializers: new Map(),
+    types: new Map(),
+  };
+  expect(inferGraph(graph, OPSETS).graph.types.get("v60")?.shape?.length).toBe(2);
 });

@@ -1,4 +1,5 @@
-import type { Graph, Model, Node, TensorType } from "../ir.js";
+import { symbol } from "../dim.js";
+import type { Dim, Graph, Model, Node, TensorType } from "../ir.js";
 import { mapGraphs } from "../verbs.js";
 import type { InferenceContext, KnownInts } from "./context.js";
 import { knownOfTensor, propagate } from "./known.js";
@@ -96,12 +97,30 @@ class Scope {
   }
 
   #setType(name: string, type: TensorType | undefined): void {
-    if (type !== undefined) this.#types.set(name, type);
+    if (type === undefined) return;
+    const isShort = type.shape?.every((dim) => !isLong(dim)) !== false;
+    this.#types.set(
+      name,
+      isShort ? type : { ...type, shape: type.shape?.map((dim, axis) => shortened(dim, name, axis)) },
+    );
   }
 
   #setKnown(name: string, known: KnownInts | undefined): void {
-    if (known?.data.some((each) => each !== undefined)) this.#known.set(name, known);
+    if (known === undefined) return;
+    const data = known.data.map((each) => (each !== undefined && isLong(each) ? undefined : each));
+    if (data.length === 0 || data.some((each) => each !== undefined)) this.#known.set(name, { dims: known.dims, data });
   }
+}
+
+/** Characters of an expression that says something; one that grows from layer to layer would double each time. */
+const LONGEST = 200;
+
+function isLong(dim: Dim): boolean {
+  return typeof dim === "string" && dim.length > LONGEST;
+}
+
+function shortened(dim: Dim, name: string, axis: number): Dim {
+  return isLong(dim) ? symbol(`${name}:${axis}`) : dim;
 }
 
 /** What was inferred; what the file says where even the rank was not. */
