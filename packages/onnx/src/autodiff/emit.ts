@@ -100,8 +100,12 @@ export function rangeTo(context: VjpContext, count: string): string {
  * @param full a value of the gradient's shape
  */
 export function unbroadcast(context: VjpContext, gradient: string, value: string, full: string): string {
+  return unbroadcastFrom(context, gradient, value, shapeOf(context, full));
+}
+
+/** The same for a gradient of a shape that is known as far as `from` says. */
+export function unbroadcastFrom(context: VjpContext, gradient: string, value: string, from: Shape | undefined): string {
   const to = shapeOf(context, value);
-  const from = shapeOf(context, full);
   if (to === undefined || from === undefined) return unbroadcastAtRunTime(context, gradient, value);
   const lead = from.length - to.length;
   if (lead < 0) return unbroadcastAtRunTime(context, gradient, value);

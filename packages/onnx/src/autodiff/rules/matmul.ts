@@ -1,5 +1,6 @@
 import { floatOf, intOf } from "../../graph/attributes.js";
-import { reshape, reshapeLike, scalarLike, shapeOf, unbroadcast } from "../emit.js";
+import { broadcastShapes } from "../../graph/infer/context.js";
+import { reshape, reshapeLike, scalarLike, shapeOf, unbroadcast, unbroadcastFrom } from "../emit.js";
 import type { Vjp, VjpContext } from "../vjp.js";
 
 /** dA = g B^T and dB = A^T g, summed over the batch dimensions that were repeated; a vector is a matrix of one row or column. */
@@ -49,13 +50,8 @@ function transposed(context: VjpContext, value: string): string {
 /** Sums the batch dimensions of a product to those of one factor; nothing to do where the other has the same or none. */
 function unbroadcastBatch(context: VjpContext, product: string, value: string, other: string): string {
   const [own, others] = [shapeOf(context, value), shapeOf(context, other)];
-  if (own && others) {
-    const batch = own.slice(0, -2);
-    const otherBatch = others.slice(0, -2);
-    const lead = batch.length - otherBatch.length;
-    if (lead >= 0 && otherBatch.every((dim, i) => dim === batch[lead + i] || dim === 1)) return product;
-  }
-  return unbroadcast(context, product, value, product);
+  const batch = broadcastShapes([own?.slice(0, -2), others?.slice(0, -2)]);
+  return unbroadcastFrom(context, product, value, own && batch && [...batch, ...own.slice(-2)]);
 }
 
 /** MatMul with a vector on either side: the vector as a matrix, and the gradient in the shape that such a product has. */
