@@ -34,6 +34,7 @@ export type { Feeds } from "./session/feeds.js";
 export type { ModelBytes } from "./session/files.js";
 export {
   type AdapterOptions,
+  type GradientOptions,
   type GradientRequest,
   type Gradients,
   type LearnOptions,

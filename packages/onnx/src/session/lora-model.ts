@@ -53,10 +53,16 @@ export interface Gradients {
   readonly gradients: ReadonlyMap<MicroLora, AdapterGradients>;
 }
 
-export interface LearnOptions {
+/** Whose gradients are wanted. */
+export interface GradientOptions {
   readonly adapter?: MicroLora;
   /** One for each row. */
   readonly adapters?: readonly (MicroLora | null)[];
+}
+
+export interface LearnOptions extends GradientOptions {
+  /** A plain step of this length, instead of the one that the adapter is configured for. */
+  readonly learningRate?: number;
 }
 
 /** What an adapter is made of, beside the widths of the model's modules. */
@@ -158,7 +164,7 @@ export class LoraModel implements AsyncDisposable {
    * A loss and its exact gradients with respect to the adapters, which do not change.
    * @throws OnnxError as `run`, `out-of-range`, `not-finite`, `out-of-memory`, `unsupported-operator`
    */
-  async gradients(request: GradientRequest, { adapter, adapters }: LearnOptions): Promise<Gradients> {
+  async gradients(request: GradientRequest, { adapter, adapters }: GradientOptions): Promise<Gradients> {
     this.#checkLive();
     const { feeds } = request;
     const sizes = checkFeeds(this.#files.model.graph, feeds, this.#batch);
@@ -173,7 +179,7 @@ export class LoraModel implements AsyncDisposable {
   /** One step of learning: the loss, its gradients, and the adapters' own update. @throws as `gradients`; nothing has changed then */
   async learn(request: GradientRequest, options: LearnOptions): Promise<LearnResult> {
     const { loss, gradients } = await this.gradients(request, options);
-    return { loss, ...learnFrom(gradients) };
+    return { loss, ...learnFrom(gradients, options.learningRate) };
   }
 
   /** Frees the sessions; adapters live on. */
