@@ -47,3 +47,8 @@ export function columns(rows: readonly (readonly string[])[], gap = "   "): stri
       .trimEnd(),
   );
 }
+
+/** Names come from a file: nothing in them may move the cursor. */
+export function visible(text: string): string {
+  return text.replace(/\p{C}/gu, "\ufffd");
+}

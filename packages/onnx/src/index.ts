@@ -32,6 +32,7 @@ export {
 } from "./session/attach.js";
 export type { Feeds } from "./session/feeds.js";
 export type { ModelBytes } from "./session/files.js";
+export { inspectModel, type ModuleReport } from "./session/inspect.js";
 export {
   type AdapterOptions,
   type GradientOptions,

@@ -1,13 +1,15 @@
 import { parseArgs } from "node:util";
 import { deltaNorm, type LoraFile, type LoraTarget, scalingOf } from "@microlora/formats";
 import { type ReadAdapter, readAdapter } from "@microlora/formats/node";
-import { columns, type Terminal } from "../terminal.js";
+import { columns, type Terminal, visible } from "../terminal.js";
 import { UsageError } from "../usage-error.js";
 import { FORMAT_TITLES, formatNamed, numberOption, parsed } from "./arguments.js";
+import { inspectOnnx } from "./inspect-onnx.js";
 
 export const INSPECT_USAGE = `Usage: microlora inspect FILE [options]
 
 What an adapter file is and holds: modules, ranks, alpha, size, and the norm of what each module adds.
+Of a model (.onnx): its modules, and whether each can be adapted and learned.
 A folder is PEFT's; other files are told by their first bytes, else by their name.
 
   --json           one JSON object instead of a table
@@ -58,6 +60,7 @@ export async function inspect(args: readonly string[], terminal: Terminal): Prom
   if (values.help) return terminal.print(INSPECT_USAGE);
   const [path, more] = positionals;
   if (path === undefined || more !== undefined) throw new UsageError(INSPECT_USAGE);
+  if (path.endsWith(".onnx")) return inspectOnnx(path, values.json, terminal);
   const adapter = await readAdapter(path, {
     asStored: true,
     ...(values.format !== undefined && { format: formatNamed(values.format) }),
@@ -92,11 +95,6 @@ function table(adapter: ReadAdapter): string[] {
 
 function listed(what: string, names: readonly string[]): string[] {
   return names.length === 0 ? [] : ["", `${what}: ${names.map(visible).join(", ")}`];
-}
-
-/** Names come from a file: nothing in them may move the cursor. */
-function visible(text: string): string {
-  return text.replace(/\p{C}/gu, "\ufffd");
 }
 
 function short(value: number): string {

@@ -3,9 +3,8 @@ import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
 import { batchOf } from "../graft/graft.js";
 import { findModules, type Module, type Modules, selectModules, type Targets } from "../graft/modules.js";
-import type { ShapeOfOne } from "../graft/packed.js";
 import { inferTypes } from "../graph/infer/infer.js";
-import type { Dim, TensorType, ValueInfo } from "../graph/ir.js";
+import type { Dim, ValueInfo } from "../graph/ir.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
 import { completeFeeds } from "./complete.js";
@@ -14,7 +13,7 @@ import { checkFeeds, type Feeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
 import { fingerprintOf } from "./fingerprint.js";
 import { learnFrom } from "./learn.js";
-import { sizeAt } from "./memory.js";
+import { shapesOfOne } from "./memory.js";
 import type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./ort.js";
 import { createSession, encodeDerived, toOrt } from "./tensors.js";
 import { Trainer } from "./trainer.js";
@@ -206,15 +205,6 @@ export interface LearnResult {
   readonly loss: number;
   /** Length of the whole gradient. */
   readonly gradientNorm: number;
-}
-
-/** Shapes for a batch of one text of one token: every symbol is 1. */
-function shapesOfOne(types: ReadonlyMap<string, TensorType>): ShapeOfOne {
-  const ones = { get: () => 1 } as unknown as ReadonlyMap<string, number>;
-  return (value) => {
-    const sizes = types.get(value)?.shape?.map((dim) => sizeAt(dim, ones));
-    return sizes?.every((size) => size !== undefined) ? (sizes as readonly number[]) : undefined;
-  };
 }
 
 interface Parts {

@@ -1,3 +1,4 @@
+import type { ShapeOfOne } from "../graft/packed.js";
 import { operationOf, termsOf } from "../graph/dim.js";
 import { byteLength } from "../graph/dtype.js";
 import type { Dim, Graph, TensorType } from "../graph/ir.js";
@@ -30,6 +31,15 @@ function callAt(atom: string, symbols: ReadonlyMap<string, number>): number | un
   const operation = operationOf(atom);
   const [a, b] = operation?.operands.map((operand) => sizeAt(operand, symbols)) ?? [];
   return operation && a !== undefined && b !== undefined ? OPERATIONS[operation.name]?.(a, b) : undefined;
+}
+
+/** Shapes for a batch of one text of one token: every symbol is 1. */
+export function shapesOfOne(types: ReadonlyMap<string, TensorType>): ShapeOfOne {
+  const ones = { get: () => 1 } as unknown as ReadonlyMap<string, number>;
+  return (value) => {
+    const sizes = types.get(value)?.shape?.map((dim) => sizeAt(dim, ones));
+    return sizes?.every((size) => size !== undefined) ? (sizes as readonly number[]) : undefined;
+  };
 }
 
 /** From the node that makes it to the last one that takes it, a value takes this much. */

@@ -1,0 +1,22 @@
+import { inspectModel } from "@microlora/onnx";
+import { readModelFile } from "@microlora/onnx/node";
+import { columns, type Terminal, visible } from "../terminal.js";
+
+/** Prints the modules of a model, and what can be done with each. @throws OnnxError */
+export function inspectOnnx(path: string, json: boolean, terminal: Terminal): void {
+  const reports = inspectModel(readModelFile(path));
+  if (json) {
+    terminal.print(JSON.stringify(reports));
+    return;
+  }
+  const rows = reports.map((report) => [
+    report.module,
+    report.role ?? "",
+    `${report.inFeatures} -> ${report.outFeatures}`,
+    report.operator,
+    report.notAdaptable === undefined ? "yes" : `no: ${report.notAdaptable}`,
+    report.notLearnable === undefined ? "yes" : `no: ${report.notLearnable}`,
+  ]);
+  const titles = ["module", "role", "shape", "operator", "adapted", "learned"];
+  for (const line of columns([titles, ...rows.map((row) => row.map(visible))])) terminal.print(line);
+}

@@ -1,0 +1,71 @@
+import { backward, type NoGradient } from "../autodiff/backward.js";
+import { graft, type Port } from "../graft/graft.js";
+import { findModules } from "../graft/modules.js";
+import type { Role } from "../graft/roles.js";
+import { inferTypes } from "../graph/infer/infer.js";
+import type { Model, ValueInfo } from "../graph/ir.js";
+import { shapesOfOne } from "./memory.js";
+
+/** What can be done with one module of a model. */
+export interface ModuleReport {
+  readonly module: string;
+  readonly role: Role | undefined;
+  readonly operator: string;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  /** Why it can have no adapter; undefined if it can. */
+  readonly notAdaptable: string | undefined;
+  /** Why an adapter on it gets no gradient; undefined if it does. */
+  readonly notLearnable: string | undefined;
+}
+
+/** Every module of a model that has a weight matrix, and whether it can be adapted and learned. */
+export function inspectModel(model: Model): readonly ModuleReport[] {
+  const { types } = inferTypes(model).graph;
+  const { modules, refusals } = findModules(model.graph, shapesOfOne(types));
+  const whole = modules.filter(({ slice }) => slice === undefined);
+  const { model: grafted, ports } = graft(model, whole, { rows: 1, typeOf: (value) => types.get(value) });
+  const missing = missingGradients(grafted, ports);
+  const reports = modules.map(({ name, role, inFeatures, outFeatures, sites, slice }) => ({
+    module: name,
+    role,
+    operator: sites[0]!.node.op,
+    inFeatures,
+    outFeatures,
+    notAdaptable: undefined,
+    notLearnable: missing.get(slice?.of ?? name),
+  }));
+  const refused = refusals.map(({ name, node, inFeatures, outFeatures, reason }) => ({
+    module: name,
+    role: undefined,
+    operator: node.op,
+    inFeatures,
+    outFeatures,
+    notAdaptable: `${node.op} ${reason}`,
+    notLearnable: "it can have no adapter",
+  }));
+  return [...reports, ...refused];
+}
+
+/** Why modules get no gradient of any output. */
+function missingGradients(model: Model, ports: readonly Port[]): ReadonlyMap<string, string> {
+  const { graph } = model;
+  const outputs = inferTypes(model).graph.outputs.filter(({ type }) => type?.dtype.startsWith("float"));
+  const seeds = outputs.map(({ name, type }): ValueInfo => ({ name: `${name}.gradient`, type }));
+  const seeded = inferTypes({ ...model, graph: { ...graph, inputs: [...graph.inputs, ...seeds] } });
+  const { missing } = backward(seeded, {
+    seeds: new Map(outputs.map(({ name }) => [name, `${name}.gradient`])),
+    wrt: ports.map(({ loraB }) => loraB),
+  });
+  return new Map(
+    ports.flatMap(({ loraB, modules }) => {
+      const reason = missing.get(loraB);
+      return reason === undefined ? [] : modules.map(({ name }) => [name, tell(reason)] as const);
+    }),
+  );
+}
+
+function tell(reason: NoGradient): string {
+  if (reason.reason === "unreachable") return "no output depends on it";
+  return `${reason.domain === "" ? "" : `${reason.domain}:`}${reason.op} ${reason.node} cuts it off: ${reason.problem}`;
+}
