@@ -14,6 +14,7 @@ export class Derivation {
   readonly #shares = new Map<string, string[]>();
   readonly #extended = new Map<Node, string[]>();
   readonly #constants: ReadonlyMap<string, Tensor>;
+  readonly #guards: ReadonlyMap<string, string>;
 
   /**
    * @param active the values on the path
@@ -24,6 +25,7 @@ export class Derivation {
     this.#active = active;
     this.#builder = new GraphBuilder("grad/", taken(graph));
     this.#constants = new Map([...known, ...constantsOf(graph)]);
+    this.#guards = guardsOf(graph);
   }
 
   /** @returns the gradient's name by value of `wrt` */
@@ -69,8 +71,9 @@ export class Derivation {
     const row = rowOf(node);
     if (typeof row !== "function") return;
     const wanted = (input: number) => this.#active.has(node.inputs[input] ?? "");
+    const guard = this.#guards.get(node.outputs[0]!);
     const shares = row({
-      node,
+      node: guard === undefined ? node : { ...node, outputs: [guard] },
       builder: this.#builder,
       gradients,
       wanted,
@@ -130,6 +133,23 @@ export class Derivation {
     this.#extended.set(node, outputs);
     return outputs[index]!;
   }
+}
+
+/**
+ * By softmax, the value without the NaN of rows in which nothing may be attended to: torch exports `Where(IsNaN(s), 0, s)`.
+ * The derivative is that of `s` elsewhere and 0 there, for which it has to be written with the guarded value.
+ */
+function guardsOf({ nodes }: Graph): ReadonlyMap<string, string> {
+  const softmaxes = new Set(nodes.flatMap(({ op, outputs }) => (op === "Softmax" ? outputs : [])));
+  const tests = new Map(
+    nodes.flatMap(({ op, inputs, outputs }) => (op === "IsNaN" ? [[outputs[0]!, inputs[0]!]] : [])),
+  );
+  return new Map(
+    nodes.flatMap(({ op, inputs, outputs }) => {
+      const guarded = op === "Where" ? tests.get(inputs[0]!) : undefined;
+      return guarded !== undefined && guarded === inputs[2] && softmaxes.has(guarded) ? [[guarded, outputs[0]!]] : [];
+    }),
+  );
 }
 
 function taken(graph: Graph): (name: string) => boolean {
