@@ -8,13 +8,10 @@ type Hyperparameters = Partial<Record<ProblemName, Partial<Record<SettingName, K
 
 const FILE = resolve(import.meta.dirname, "../hyperparameters.json");
 
-/** What `npm run tune` chose on validation users, frozen before the reported ones are looked at. */
-const HYPERPARAMETERS: Hyperparameters = read();
-
-/** undefined for what was not tuned, and so is not run. */
+/** What `npm run tune` chose on validation users; undefined for what was not tuned, and so is not run. */
 export function knobsOf(problem: ProblemName, setting: SettingName): Knobs | undefined {
   const { tunedOn = problem } = entryOf(problem);
-  return HYPERPARAMETERS[tunedOn as ProblemName]?.[setting];
+  return read()[tunedOn as ProblemName]?.[setting];
 }
 
 /** Read again before it is written, so that several problems can be tuned at a time. */

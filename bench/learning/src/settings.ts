@@ -11,6 +11,8 @@ export interface Setting {
   readonly hold?: Hold;
   /** Keeps single clicks; needs an embedding. */
   readonly recall?: true;
+  /** Mixes kept clicks into every update. */
+  readonly replay?: true;
   /** Learns all tasks at once, shuffled: the ceiling. */
   readonly joint?: true;
   /** Ran by the Rust original instead, which is told of a click so. */
@@ -22,11 +24,15 @@ export const SETTINGS = {
   base: { label: "base", slow: "none" },
   offset: { label: "constant offset", slow: "offset" },
   none: { label: "none", slow: "lora" },
+  noneAtRate: { label: "none, at the rate of online EWC", slow: "lora" },
   l2: { label: "L2 to the anchor", slow: "lora", hold: "l2" },
   onlineEwc: { label: "online EWC", slow: "lora", hold: "onlineEwc" },
+  onlineEwcFirm: { label: "online EWC, firm", slow: "lora", hold: "onlineEwc" },
   ewcPlusPlus: { label: "EWC++", slow: "lora", hold: "ewcPlusPlus" },
   rwalk: { label: "RWalk", slow: "lora", hold: "rwalk" },
   productEwc: { label: "product-EWC", slow: "lora", hold: "productEwc" },
+  replay: { label: "replay", slow: "lora", replay: true },
+  ewcReplay: { label: "EWC + replay", slow: "lora", hold: "onlineEwc", replay: true },
   recall: { label: "recall", slow: "none", recall: true },
   recallSlow: { label: "recall + slow", slow: "lora", recall: true },
   originalScore: { label: "Rust original, told that clicks are good", slow: "lora", original: "score" },

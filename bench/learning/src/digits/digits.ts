@@ -44,8 +44,8 @@ export function digitProblem({ base, images }: DigitSetup, draw: DrawTasks): Pro
     quality: "accuracy",
     seeds: (split) => SEEDS[split],
     async start(setting, knobs, seed, split) {
-      const { original, recall } = settingOf(setting);
-      if (original !== undefined || recall === true) return null;
+      const { original, recall, replay } = settingOf(setting);
+      if (original !== undefined || recall === true || replay === true) return null;
       const tasks = tasksOf(seed, split);
       return digitTrial(tasks, await AdaptedNetwork.create(setting, tasks.head, knobs, seed), seed);
     },

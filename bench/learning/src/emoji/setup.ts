@@ -1,7 +1,8 @@
 import { EmbeddingIndex } from "microlora";
 import type { EmbedTexts } from "../embedders.js";
-import { type EmbeddedCorpus, loadCorpus, SESSIONS, TUNING_GROUPS } from "../first-run.js";
-import { directionsFor, type PersonalizerBasis } from "../personalizers.js";
+import { type EmbeddedCorpus, loadCorpus, SESSIONS, TASK, TUNING_GROUPS } from "../first-run.js";
+import { directionsFor } from "../queries/directions.js";
+import type { QueryBasis } from "../queries/query-learner.js";
 import type { Split } from "../problem.js";
 
 /** Rank of the slow weights: what fits into 64 KB a user with Fisher information and anchor beside it. */
@@ -13,7 +14,7 @@ const RECALL_BYTES = 48 * 1024;
 export interface EmojiSetup {
   readonly corpus: EmbeddedCorpus;
   readonly index: EmbeddingIndex;
-  readonly basis: PersonalizerBasis;
+  readonly basis: QueryBasis;
   /** Groups of emoji that tastes are drawn from. */
   readonly groups: Readonly<Record<Split, readonly string[]>>;
 }
@@ -35,6 +36,8 @@ export async function emojiSetup(embed: EmbedTexts): Promise<EmojiSetup> {
       directions: await directionsFor(keywordVectors, RANKS[dimensions]!, slow.reach),
       scaling: slow.scaling,
       recallBytes: RECALL_BYTES,
+      shown: TASK.shown,
+      vectorOf: (row) => documentVectors[Number(row)]!,
     },
     groups: { validation: TUNING_GROUPS, reported: plain.groups.filter((group) => !tuning.has(group)) },
   };

@@ -1,7 +1,8 @@
-import { EmbeddingIndex, type Personalizer } from "microlora";
+import { EmbeddingIndex } from "microlora";
 import type { EmbedTexts } from "../embedders.js";
 import { createRandom, mean } from "../first-run.js";
-import { createPersonalizer, directionsFor, endSession, type PersonalizerBasis } from "../personalizers.js";
+import { directionsFor } from "../queries/directions.js";
+import { createQueryLearner, endSession, type QueryBasis, type QueryLearner } from "../queries/query-learner.js";
 import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
 import { remembered } from "../remembered.js";
 import { type SettingName, settingOf } from "../settings.js";
@@ -44,7 +45,7 @@ interface User {
 
 interface StreamSetup {
   readonly index: EmbeddingIndex;
-  readonly basis: PersonalizerBasis;
+  readonly basis: QueryBasis;
   readonly mails: Readonly<Record<Split, readonly Mail[]>>;
 }
 
@@ -54,15 +55,16 @@ const LABELS = ["wanted", UNWANTED] as const;
 async function streamSetup(embed: EmbedTexts): Promise<StreamSetup> {
   const all = await loadMails(embed);
   const known = all.slice(0, BASE_MAILS);
-  const direction = spamDirection(known);
+  const unwanted = spamDirection(known);
+  const wanted = unwanted.map((value) => -value);
   const split = (first: number) => all.slice(first, first + SPLIT_MAILS);
   return {
     index: await EmbeddingIndex.create([
-      [LABELS[0], direction.map((value) => -value)],
-      [LABELS[1], direction],
+      [LABELS[0], wanted],
+      [LABELS[1], unwanted],
     ]),
     basis: {
-      dimensions: direction.length,
+      dimensions: unwanted.length,
       temperature: 0.2,
       directions: await directionsFor(
         known.map(({ vector }) => vector),
@@ -71,6 +73,8 @@ async function streamSetup(embed: EmbedTexts): Promise<StreamSetup> {
       ),
       scaling: 1,
       recallBytes: 48 * 1024,
+      shown: LABELS.length,
+      vectorOf: (label) => (label === UNWANTED ? unwanted : wanted),
     },
     mails: { validation: split(BASE_MAILS), reported: split(BASE_MAILS + SPLIT_MAILS) },
   };
@@ -85,7 +89,7 @@ export async function streamProblem(embed: EmbedTexts): Promise<Problem> {
     seeds: (split) => SEEDS[split],
     async start(setting, knobs, seed, split) {
       if (settingOf(setting).original !== undefined) return null;
-      const learner = await createPersonalizer(setting, setup.basis, knobs, seed);
+      const learner = await createQueryLearner(setting, setup.basis, knobs, seed);
       return streamTrial(setup.index, userOf(seed, split), setting, learner, seed);
     },
   };
@@ -118,7 +122,7 @@ function streamTrial(
   index: EmbeddingIndex,
   { contexts, drifted, unrelated }: User,
   setting: SettingName,
-  learner: Personalizer,
+  learner: QueryLearner,
   seed: number,
 ): Trial {
   const watch = new Stopwatch();
@@ -165,6 +169,6 @@ function streamTrial(
   };
 }
 
-function learn(learner: Personalizer, index: EmbeddingIndex, { mail, unwanted }: Judged): void {
+function learn(learner: QueryLearner, index: EmbeddingIndex, { mail, unwanted }: Judged): void {
   learner.learn({ query: mail.vector, chosen: LABELS[Number(unwanted)]!, shown: LABELS, index });
 }
