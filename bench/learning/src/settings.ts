@@ -11,6 +11,8 @@ export interface Setting {
   readonly hold?: Hold;
   /** Keeps single clicks; needs an embedding. */
   readonly recall?: true;
+  /** `Personalizer.create({ dimensions })`, nothing else set. */
+  readonly asItComes?: true;
   /** Mixes kept clicks into every update. */
   readonly replay?: true;
   /** Learns all tasks at once, shuffled: the ceiling. */
@@ -35,6 +37,7 @@ export const SETTINGS = {
   ewcReplay: { label: "EWC + replay", slow: "lora", hold: "onlineEwc", replay: true },
   recall: { label: "recall", slow: "none", recall: true },
   recallSlow: { label: "recall + slow", slow: "lora", recall: true },
+  asItComes: { label: "Personalizer as it comes", slow: "lora", recall: true, asItComes: true },
   originalScore: { label: "Rust original, told that clicks are good", slow: "lora", original: "score" },
   originalGradient: { label: "Rust original, given exact gradients", slow: "lora", original: "gradient" },
   joint: { label: "joint training (ceiling)", slow: "lora", joint: true },

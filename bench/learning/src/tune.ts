@@ -28,11 +28,11 @@ const START: Knobs = { learningRate: 0.01, lambda: 100 };
  * @returns null where a setting does not apply
  */
 async function tune(problem: Problem, name: SettingName): Promise<Knobs | null> {
-  const { slow, hold } = settingOf(name);
+  const { slow, hold, asItComes } = settingOf(name);
   let best = hold === undefined ? { ...START, lambda: 0 } : START;
   let highest = await objective(problem, name, best);
   if (highest === null) return null;
-  if (slow === "none") return { learningRate: 0, lambda: 0 };
+  if (slow === "none" || asItComes === true) return { learningRate: 0, lambda: 0 };
   const improve = async (candidates: readonly Knobs[]): Promise<boolean> => {
     const from = best;
     for (const knobs of candidates) {

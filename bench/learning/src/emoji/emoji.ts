@@ -1,7 +1,7 @@
 import { clickOf, createRandom, type Query, SESSIONS } from "../first-run.js";
 import { originalTrial } from "../original/trial.js";
-import { createQueryLearner, endSession, type QueryLearner } from "../queries/query-learner.js";
 import { type Problem, seedsFrom, type Trial } from "../problem.js";
+import { createQueryLearner, endSession, type QueryLearner } from "../queries/query-learner.js";
 import { remembered } from "../remembered.js";
 import { type SettingName, settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";

@@ -1,12 +1,16 @@
 import { EmbeddingIndex } from "microlora";
 import type { EmbedTexts } from "../embedders.js";
-import { type EmbeddedCorpus, loadCorpus, SESSIONS, TASK, TUNING_GROUPS } from "../first-run.js";
+import { type EmbeddedCorpus, loadCorpus, TASK, TUNING_GROUPS } from "../first-run.js";
+import type { Split } from "../problem.js";
 import { directionsFor } from "../queries/directions.js";
 import type { QueryBasis } from "../queries/query-learner.js";
-import type { Split } from "../problem.js";
 
 /** Rank of the slow weights: what fits into 64 KB a user with Fisher information and anchor beside it. */
 const RANKS: Readonly<Record<number, number>> = { 256: 7, 384: 4 };
+/** As in the first run's sessions. */
+const TEMPERATURE = 0.2;
+const REACH = 0.3;
+const SCALING = 3.3;
 /** Leaves room for slow weights beside it within the same 64 KB. */
 const RECALL_BYTES = 48 * 1024;
 
@@ -25,16 +29,15 @@ export async function emojiSetup(embed: EmbedTexts): Promise<EmojiSetup> {
   const keywordVectors = await embed(plain.keywords.map(({ text }) => text));
   const corpus = { ...plain, documentVectors, keywordVectors };
   const dimensions = documentVectors[0]!.length;
-  const { temperature, slow } = SESSIONS.learner;
   const tuning: ReadonlySet<string> = new Set(TUNING_GROUPS);
   return {
     corpus,
     index: await EmbeddingIndex.create(documentVectors.map((vector, row) => [row, vector] as const)),
     basis: {
       dimensions,
-      temperature,
-      directions: await directionsFor(keywordVectors, RANKS[dimensions]!, slow.reach),
-      scaling: slow.scaling,
+      temperature: TEMPERATURE,
+      directions: await directionsFor(keywordVectors, RANKS[dimensions]!, REACH),
+      scaling: SCALING,
       recallBytes: RECALL_BYTES,
       shown: TASK.shown,
       vectorOf: (row) => documentVectors[Number(row)]!,

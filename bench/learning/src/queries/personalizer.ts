@@ -11,7 +11,8 @@ export async function createPersonalizer(
   knobs: Knobs,
   seed: number,
 ): Promise<Personalizer> {
-  const { slow, recall } = settingOf(name);
+  const { slow, recall, asItComes } = settingOf(name);
+  if (asItComes === true) return Personalizer.create({ dimensions, seed });
   const shape = {
     none: null,
     offset: { directions: [new Float32Array(dimensions)], alpha: 1 },

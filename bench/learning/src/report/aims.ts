@@ -6,7 +6,8 @@ import { rowsOf, table } from "./tables.js";
 /** What learns and holds on: everything but the base, the baselines, the ceiling and the original. */
 const CONTENDERS: ReadonlySet<SettingName> = new Set(
   (Object.keys(SETTINGS) as SettingName[]).filter(
-    (name) => !["base", "offset", "none", "noneAtRate", "l2", "joint", "originalScore", "originalGradient"].includes(name),
+    (name) =>
+      !["base", "offset", "none", "noneAtRate", "l2", "joint", "originalScore", "originalGradient"].includes(name),
   ),
 );
 const BYTES = 64 * 1024;

@@ -1,14 +1,9 @@
 import * as Plot from "@observablehq/plot";
-import { parseHTML } from "linkedom";
 import { mean } from "../first-run.js";
 import { type Estimate, estimate, figure, type ProblemResult } from "../results.js";
 import { SETTINGS } from "../settings.js";
+import { ACCENT, document, INK, STYLE, svg } from "./picture.js";
 import { rowsOf } from "./tables.js";
-
-const { document } = parseHTML("<!doctype html><html><body></body></html>");
-const STYLE = { fontFamily: "system-ui, sans-serif", background: "white" };
-const INK = "#1c1917";
-const ACCENT = "#0f766e";
 
 /** One point with an interval on both axes. */
 export interface Point {
@@ -38,6 +33,7 @@ export function scatter(points: readonly Point[], { x, y }: { readonly x: string
       document,
       width: 760,
       height: 460,
+      marginTop: 30,
       marginRight: 150,
       marginLeft: 60,
       style: STYLE,
@@ -82,6 +78,7 @@ export function sessionCurves(result: ProblemResult): string {
     Plot.plot({
       document,
       width: 900,
+      marginTop: 34,
       height: 60 + 150 * Math.ceil(settings.length / columns),
       style: STYLE,
       grid: true,
@@ -119,10 +116,4 @@ export function sessionCurves(result: ProblemResult): string {
       ],
     }),
   );
-}
-
-/** As a file of its own, which has to name its namespace. */
-function svg(plot: Element): string {
-  plot.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  return `${plot.outerHTML}\n`;
 }

@@ -1,9 +1,9 @@
 import { EmbeddingIndex } from "microlora";
 import type { EmbedTexts } from "../embedders.js";
 import { createRandom, mean } from "../first-run.js";
+import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
 import { directionsFor } from "../queries/directions.js";
 import { createQueryLearner, endSession, type QueryBasis, type QueryLearner } from "../queries/query-learner.js";
-import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
 import { remembered } from "../remembered.js";
 import { type SettingName, settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";

@@ -1,0 +1,13 @@
+import { parseHTML } from "linkedom";
+
+/** Where plots are drawn without a browser. */
+export const { document } = parseHTML("<!doctype html><html><body></body></html>");
+export const STYLE = { fontFamily: "system-ui, sans-serif", background: "white" };
+export const INK = "#1c1917";
+export const ACCENT = "#0f766e";
+
+/** As a file of its own, which has to name its namespace. */
+export function svg(plot: Element): string {
+  plot.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  return `${plot.outerHTML}\n`;
+}
