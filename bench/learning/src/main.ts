@@ -8,7 +8,7 @@ import { namesFrom } from "./names.js";
 import { MINILM, PROBLEM_NAMES, PROBLEMS } from "./problems.js";
 import { writeReport } from "./report/report.js";
 import { extraTable, heading, mainTable } from "./report/tables.js";
-import { saveResult, saveTimes } from "./results.js";
+import { loadResult, saveResult, saveTimes } from "./results.js";
 import { runProblem } from "./run.js";
 import { SETTING_NAMES } from "./settings.js";
 
@@ -36,7 +36,7 @@ for (const name of names) {
   if (values.quick) {
     console.log([heading(name, result), mainTable(result, times), extraTable(result) ?? ""].join("\n\n"));
   } else {
-    saveResult(name, result);
+    saveResult(name, { ...result, settings: { ...loadResult(name)?.settings, ...result.settings } });
     saveTimes(name, times);
   }
 }

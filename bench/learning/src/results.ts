@@ -58,7 +58,8 @@ export function loadTimes(): AllTimes {
 }
 
 export function saveTimes(problem: ProblemName, times: Times): void {
-  writeFileSync(TIMES, `${JSON.stringify({ ...loadTimes(), [problem]: times }, rounded, 2)}\n`);
+  const all = loadTimes();
+  writeFileSync(TIMES, `${JSON.stringify({ ...all, [problem]: { ...all[problem], ...times } }, rounded, 2)}\n`);
 }
 
 /** A mean and half the width of its 95 % interval. */

@@ -19,6 +19,12 @@ interface Found {
   readonly unrelated: number;
 }
 
+const USERS: Readonly<Record<string, string>> = {
+  topics: "taste depends on the topic",
+  pairs: "two preferred groups",
+  uniform: "one preferred group",
+};
+
 /** Everything that was tried in `bench/learning/collateral`, or nothing where that was not run. */
 export function loadSearch(): readonly SearchRow[] {
   if (!existsSync(FOLDER)) return [];
@@ -54,9 +60,18 @@ export function searchPlot(rows: readonly SearchRow[], embedding: Embedding): st
       grid: true,
       x: { label: "gain in MRR on unseen queries", nice: true },
       y: { label: "unrelated requests, change in %", domain: [-6, 0.5], clamp: true },
-      fy: { label: null },
+      fy: { axis: null },
       marks: [
         Plot.frame({ stroke: "#e7e5e4" }),
+        Plot.text([...new Set(found.map(({ users }) => users))], {
+          text: (users: string) => USERS[users] ?? users,
+          fy: (users: string) => users,
+          frameAnchor: "top-right",
+          dx: -6,
+          dy: 6,
+          fill: INK,
+          fontWeight: "bold",
+        }),
         Plot.ruleY([-2], { stroke: "#b45309", strokeDasharray: "4 3" }),
         Plot.dot(found, { ...place, fill: "#a8a29e", r: 3 }),
         Plot.dot(unbeaten, { ...place, fill: ACCENT, r: 4 }),

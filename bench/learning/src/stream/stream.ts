@@ -144,7 +144,8 @@ function streamTrial(
     },
     learnAll() {
       const first = contexts.flatMap(({ visits }) => visits[0]!);
-      answers.push(...visit(createRandom(seed).shuffle(first)));
+      const right = visit(createRandom(seed).shuffle(first));
+      if (answers.length === 0) answers.push(...right);
     },
     endTask: () => endSession(setting, learner),
     measure: () => contexts.map(({ unseen }) => accuracy(unseen)),
