@@ -4,10 +4,9 @@
  */
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { join } from "node:path";
 import { Learner, MicroLora } from "microlora";
 import { createRandom, quantile } from "./first-run.js";
-import { RESULTS } from "./results.js";
+import { TIMING, type Timing } from "./report/timing-table.js";
 
 const WIDTH = 768;
 const RANK = 2;
@@ -108,5 +107,5 @@ const rows = contenders.map((contender, k) => ({
 }));
 const { kernels } = (await createLora(0)).runtime;
 const machine = `${cpus()[0]?.model}, Node ${process.version}, ${kernels.name} kernels`;
-writeFileSync(join(RESULTS, "timing.json"), `${JSON.stringify({ machine, rows }, null, 2)}\n`);
+writeFileSync(TIMING, `${JSON.stringify({ machine, rows } satisfies Timing, null, 2)}\n`);
 console.table(rows);

@@ -14,7 +14,7 @@ import { entryOf, PROBLEM_NAMES } from "./problems.js";
 import { SETTING_NAMES, type SettingName, settingOf } from "./settings.js";
 import { finalQuality, runTrial } from "./trial.js";
 
-const LEARNING_RATES = [0.003, 0.01, 0.03];
+const LEARNING_RATES = [0.001, 0.003, 0.01, 0.03];
 const LAMBDAS = [10, 100, 1000];
 /** What the library refuses to learn from once training has left all bounds. */
 const DIVERGED: readonly ErrorCode[] = ["not-finite", "update-overflow"];

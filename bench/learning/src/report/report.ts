@@ -8,6 +8,7 @@ import { EMBEDDINGS, loadSearch, searchPlot } from "./collateral-search.js";
 import { paritySection } from "./parity-table.js";
 import { gainAgainstCollateral, sessionCurves } from "./plots.js";
 import { extraTable, heading, mainTable } from "./tables.js";
+import { loadTiming, timingSection } from "./timing-table.js";
 
 const DOCS = resolve(import.meta.dirname, "../../../../docs/results");
 
@@ -54,6 +55,8 @@ export function writeReport(): void {
     writeFileSync(join(DOCS, `collateral-search-${embedding}.svg`), searchPlot(search, embedding));
   }
   if (search.length > 0) sections.push(SEARCH);
+  const timing = loadTiming();
+  if (timing !== null) sections.push(timingSection(timing));
   const parity = loadParity();
   if (parity !== null) sections.push(paritySection(parity));
   writeFileSync(join(DOCS, "learning.md"), `${sections.join("\n\n")}\n`);
