@@ -11,6 +11,10 @@ export interface Setting {
   readonly hold?: Hold;
   /** Keeps single clicks; needs an embedding. */
   readonly recall?: true;
+  /** Task boundaries are found by the loss (Page-Hinkley) instead of told. */
+  readonly detected?: true;
+  /** Updates are kept only if they do not make held-back clicks worse. */
+  readonly guarded?: true;
   /** `Personalizer.create({ dimensions })`, nothing else set. */
   readonly asItComes?: true;
   /** Mixes kept clicks into every update. */
@@ -33,6 +37,8 @@ export const SETTINGS = {
   ewcPlusPlus: { label: "EWC++", slow: "lora", hold: "ewcPlusPlus" },
   rwalk: { label: "RWalk", slow: "lora", hold: "rwalk" },
   productEwc: { label: "product-EWC", slow: "lora", hold: "productEwc" },
+  ewcDetected: { label: "online EWC, boundaries detected", slow: "lora", hold: "onlineEwc", detected: true },
+  ewcGuarded: { label: "online EWC + guard", slow: "lora", hold: "onlineEwc", guarded: true },
   replay: { label: "replay", slow: "lora", replay: true },
   ewcReplay: { label: "EWC + replay", slow: "lora", hold: "onlineEwc", replay: true },
   recall: { label: "recall", slow: "none", recall: true },

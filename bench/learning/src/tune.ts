@@ -56,6 +56,8 @@ async function tune(problem: Problem, name: SettingName): Promise<Knobs | null> 
 const DERIVED: Readonly<Partial<Record<SettingName, (problem: Problem, of: Knobs) => Promise<Knobs>>>> = {
   noneAtRate: async (_, { learningRate }) => ({ learningRate, lambda: 0 }),
   onlineEwcFirm: firm,
+  ewcDetected: async (_, of) => of,
+  ewcGuarded: async (_, of) => of,
 };
 const DERIVED_FROM: SettingName = "onlineEwc";
 

@@ -1,7 +1,7 @@
 import { createRandom, mean } from "../first-run.js";
 import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
 import { remembered } from "../remembered.js";
-import { settingOf } from "../settings.js";
+import { type Setting, settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
 import { AdaptedNetwork, type Example, type Head } from "./adapted-network.js";
 import { type BaseNetwork, trainBase } from "./base-network.js";
@@ -44,12 +44,16 @@ export function digitProblem({ base, images }: DigitSetup, draw: DrawTasks): Pro
     quality: "accuracy",
     seeds: (split) => SEEDS[split],
     async start(setting, knobs, seed, split) {
-      const { original, recall, replay } = settingOf(setting);
-      if (original !== undefined || recall === true || replay === true) return null;
+      if (!onLayers(settingOf(setting))) return null;
       const tasks = tasksOf(seed, split);
       return digitTrial(tasks, await AdaptedNetwork.create(setting, tasks.head, knobs, seed), seed);
     },
   };
+}
+
+/** Whether a setting is one of adapters alone; the others are of clicks on documents. */
+function onLayers({ original, recall, replay, detected, guarded }: Setting): boolean {
+  return [original, recall, replay, detected, guarded].every((option) => option === undefined);
 }
 
 function digitTrial({ tasks, unrelated, unrelatedHead }: DigitTasks, network: AdaptedNetwork, seed: number): Trial {

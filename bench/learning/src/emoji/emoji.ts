@@ -1,7 +1,8 @@
+import type { Personalizer } from "microlora";
 import { clickOf, createRandom, type Query, SESSIONS } from "../first-run.js";
 import { originalTrial } from "../original/trial.js";
 import { type Problem, seedsFrom, type Trial } from "../problem.js";
-import { createQueryLearner, endSession, type QueryLearner } from "../queries/query-learner.js";
+import { createPersonalizer, endSession } from "../queries/personalizer.js";
 import { remembered } from "../remembered.js";
 import { type SettingName, settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
@@ -33,7 +34,7 @@ export function emojiProblem(setup: EmojiSetup, draw: DrawUser): Problem {
     async start(setting, knobs, seed, split) {
       const { original } = settingOf(setting);
       if (original !== undefined) return originalTrial(setup, userOf(seed, split), original, knobs, seed);
-      const learner = await createQueryLearner(setting, setup.basis, knobs, seed);
+      const learner = await createPersonalizer(setting, setup.basis, knobs, seed);
       return emojiTrial(setup, userOf(seed, split), setting, learner, seed);
     },
   };
@@ -43,7 +44,7 @@ function emojiTrial(
   setup: EmojiSetup,
   { preferences, unrelated }: User,
   setting: SettingName,
-  learner: QueryLearner,
+  learner: Personalizer,
   seed: number,
 ): Trial {
   const { corpus, index } = setup;

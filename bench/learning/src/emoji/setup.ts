@@ -3,7 +3,7 @@ import type { EmbedTexts } from "../embedders.js";
 import { type EmbeddedCorpus, loadCorpus, TASK, TUNING_GROUPS } from "../first-run.js";
 import type { Split } from "../problem.js";
 import { directionsFor } from "../queries/directions.js";
-import type { QueryBasis } from "../queries/query-learner.js";
+import type { QueryBasis } from "../queries/personalizer.js";
 
 /** Rank of the slow weights: what fits into 64 KB a user with Fisher information and anchor beside it. */
 const RANKS: Readonly<Record<number, number>> = { 256: 7, 384: 4 };
@@ -12,7 +12,7 @@ const TEMPERATURE = 0.2;
 const REACH = 0.3;
 const SCALING = 3.3;
 /** Leaves room for slow weights beside it within the same 64 KB. */
-const RECALL_BYTES = 48 * 1024;
+const RECALL_BYTES = 46 * 1024;
 
 /** What all emoji problems on one embedding share. */
 export interface EmojiSetup {
@@ -40,7 +40,6 @@ export async function emojiSetup(embed: EmbedTexts): Promise<EmojiSetup> {
       scaling: SCALING,
       recallBytes: RECALL_BYTES,
       shown: TASK.shown,
-      vectorOf: (row) => documentVectors[Number(row)]!,
     },
     groups: { validation: TUNING_GROUPS, reported: plain.groups.filter((group) => !tuning.has(group)) },
   };

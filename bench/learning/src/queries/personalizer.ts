@@ -1,16 +1,33 @@
-import { Personalizer } from "microlora";
-import { learningOf } from "../holding.js";
+import { Personalizer, type PersonalizerConfig, pageHinkley } from "microlora";
+import { endTask, learningOf } from "../holding.js";
 import type { Knobs } from "../knobs.js";
 import { type SettingName, settingOf } from "../settings.js";
-import type { QueryBasis } from "./query-learner.js";
+
+/** What a problem gives every learner on it, whatever the setting. */
+export interface QueryBasis {
+  readonly dimensions: number;
+  readonly temperature: number;
+  /** What the slow weights' A starts from, one row a rank. */
+  readonly directions: readonly Float32Array[];
+  /** scaling = alpha / rank. */
+  readonly scaling: number;
+  /** Bytes for kept clicks. */
+  readonly recallBytes: number;
+  /** Results that a user sees at most. */
+  readonly shown: number;
+}
+
+/** Clicks that replay keeps, whatever they take; each is kept with the vectors of all that was shown. */
+const REPLAYED = 32;
 
 /** A personalizer; beside recall, the temperature is the library's own, as recall's other settings are. */
 export async function createPersonalizer(
   name: SettingName,
-  { dimensions, temperature, directions, scaling, recallBytes }: QueryBasis,
+  basis: QueryBasis,
   knobs: Knobs,
   seed: number,
 ): Promise<Personalizer> {
+  const { dimensions, temperature, directions, scaling, recallBytes } = basis;
   const { slow, recall, asItComes } = settingOf(name);
   if (asItComes === true) return Personalizer.create({ dimensions, seed });
   const shape = {
@@ -24,5 +41,23 @@ export async function createPersonalizer(
     ...(recall === undefined && { temperature }),
     slow: shape !== null && { ...shape, bias: true, ...learningOf(name, knobs) },
     recall: recall === true && { bytes: recallBytes },
+    learning: aroundUpdates(name, basis),
   });
+}
+
+function aroundUpdates(
+  name: SettingName,
+  { shown, dimensions }: QueryBasis,
+): NonNullable<PersonalizerConfig["learning"]> {
+  const { replay, detected, guarded } = settingOf(name);
+  return {
+    ...(replay === true && { replay: { bytes: REPLAYED * (shown + 3) * dimensions * Float32Array.BYTES_PER_ELEMENT } }),
+    ...(detected === true && { boundary: pageHinkley() }),
+    ...(guarded === true && { guard: {} }),
+  };
+}
+
+/** Ends a task for the slow weights, if there are any and they are to be told. */
+export function endSession(name: SettingName, { slow }: Personalizer): void {
+  if (slow !== null && settingOf(name).detected === undefined) endTask(name, slow);
 }

@@ -1,9 +1,9 @@
-import { EmbeddingIndex } from "microlora";
+import { EmbeddingIndex, type Personalizer } from "microlora";
 import type { EmbedTexts } from "../embedders.js";
 import { createRandom, mean } from "../first-run.js";
 import { type Problem, type Split, seedsFrom, type Trial } from "../problem.js";
 import { directionsFor } from "../queries/directions.js";
-import { createQueryLearner, endSession, type QueryBasis, type QueryLearner } from "../queries/query-learner.js";
+import { createPersonalizer, endSession, type QueryBasis } from "../queries/personalizer.js";
 import { remembered } from "../remembered.js";
 import { type SettingName, settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
@@ -72,9 +72,8 @@ async function streamSetup(embed: EmbedTexts): Promise<StreamSetup> {
         1,
       ),
       scaling: 1,
-      recallBytes: 48 * 1024,
+      recallBytes: 46 * 1024,
       shown: LABELS.length,
-      vectorOf: (label) => (label === UNWANTED ? unwanted : wanted),
     },
     mails: { validation: split(BASE_MAILS), reported: split(BASE_MAILS + SPLIT_MAILS) },
   };
@@ -89,7 +88,7 @@ export async function streamProblem(embed: EmbedTexts): Promise<Problem> {
     seeds: (split) => SEEDS[split],
     async start(setting, knobs, seed, split) {
       if (settingOf(setting).original !== undefined) return null;
-      const learner = await createQueryLearner(setting, setup.basis, knobs, seed);
+      const learner = await createPersonalizer(setting, setup.basis, knobs, seed);
       return streamTrial(setup.index, userOf(seed, split), setting, learner, seed);
     },
   };
@@ -122,7 +121,7 @@ function streamTrial(
   index: EmbeddingIndex,
   { contexts, drifted, unrelated }: User,
   setting: SettingName,
-  learner: QueryLearner,
+  learner: Personalizer,
   seed: number,
 ): Trial {
   const watch = new Stopwatch();
@@ -170,6 +169,6 @@ function streamTrial(
   };
 }
 
-function learn(learner: QueryLearner, index: EmbeddingIndex, { mail, unwanted }: Judged): void {
+function learn(learner: Personalizer, index: EmbeddingIndex, { mail, unwanted }: Judged): void {
   learner.learn({ query: mail.vector, chosen: LABELS[Number(unwanted)]!, shown: LABELS, index });
 }
