@@ -9,6 +9,22 @@ const built = fileURLToPath(new URL("dist/", import.meta.url));
 
 /** What each example has to say, besides ending well. */
 const says: Readonly<Record<string, readonly RegExp[]>> = {
+  "a-score-alone.js": [
+    /right after \d+ scores, or after \d+ gradients/,
+    /without an exploration: nothing-to-learn-from/,
+  ],
+  "guarded.js": [
+    /right for 4 of 4 inputs\n/,
+    /the guard took the last updates back/,
+    /undone: 3/,
+    /right for 4 of 4 inputs after a rollback/,
+    /a new task, the old one is held on to/,
+  ],
+  "late-feedback.js": [
+    /still waited for: 2/,
+    /request-3: unknown-request\nrequest-1: expired-request\nrequest-2: clock-backwards/,
+  ],
+  "thumbs-up-and-down.js": [/thumbs up: a string quartet\nmusic for tonight: a string quartet/],
   "bring-your-peft-adapter.js": [
     /8 modules of rank 2, for tiny\/llama/,
     /k_proj adds -?0\.\d+ …\nafter one request -?0\.\d+ …/,

@@ -19,6 +19,7 @@ export class EmbeddingIndex {
   /** @internal */
   readonly runtime: Runtime;
   readonly #ids: readonly DocumentId[];
+  readonly #views = new Map<DocumentId, Float32Array>();
   readonly #rows: ReadonlyMap<DocumentId, number>;
   readonly #vectors: Pointer;
   #disposed = false;
@@ -97,6 +98,17 @@ export class EmbeddingIndex {
       );
     }
     return this.#vectors + 4 * row * this.dimensions;
+  }
+
+  /** @internal The document's unit vector: the same live view each time, since views are dear to make. */
+  viewOf(id: DocumentId): Float32Array {
+    const pointer = this.pointerOf(id);
+    let view = this.#views.get(id);
+    if (view === undefined) {
+      view = this.runtime.view(pointer, this.dimensions);
+      this.#views.set(id, view);
+    }
+    return view;
   }
 
   /** Frees the memory; any use after that is refused. */

@@ -382,6 +382,15 @@ test("statistics a session and a module, with latencies", async () => {
   expect(Math.abs(p99 / 990 - 1)).toBeLessThan(0.2);
 });
 
+test("the latency and the session of a kept request count when its feedback comes", async () => {
+  using learner = await make();
+  learner.keep("a", { ...serve(learner, x), session: "s", latencyMicroseconds: 100 }, 1);
+  learner.learn("a", { rating: 1, item: items[0]! }, 2);
+  const { latency, count } = learner.report().sessions.s!;
+  expect(count).toBe(1);
+  expect(Math.abs(latency!.p50 / 100 - 1)).toBeLessThan(0.2);
+});
+
 test("report says how much of the adapter is in use", async () => {
   using learner = await make();
   expect(learner.report().capacity.m).toMatchObject({ effectiveRank: 0, norm: 0 });

@@ -9,6 +9,7 @@ import {
   type LearnerState,
 } from "./checkpoint/learner-state.js";
 import { capacityOf } from "./learn/capacity.js";
+import type { KeptRequest } from "./learn/example.js";
 import { writeNoise } from "./learn/exploration.js";
 import { boundaryOf, type LearnerConfig, type ResolvedLearner, resolveLearner } from "./learn/learner-config.js";
 import type { LearnerReport } from "./learn/learner-report.js";
@@ -86,8 +87,7 @@ export class Learner {
    * @throws MicroLoraError `unknown-request` for an id that is kept already, `clock-backwards`, `out-of-range`
    */
   keep(id: string, request: Request, now: number): void {
-    const { module, base } = this.#kept(request);
-    const kept = { id, session: request.session ?? null, module, x: request.x, base, noise: null };
+    const kept = this.#pendingOf(id, request, null);
     this.#pending.checkRoom(kept, now);
     this.#pending.put({ ...kept, x: request.x.slice() }, now);
   }
@@ -98,9 +98,8 @@ export class Learner {
    * @throws MicroLoraError as `keep`; the output is untouched then
    */
   explore(id: string, request: Request & { readonly output: Float32Array }, now: number): void {
-    const { module, base } = this.#kept(request);
-    const noise = new Float32Array(base.length);
-    const kept = { id, session: request.session ?? null, module, x: request.x, base, noise };
+    const noise = new Float32Array(request.output.length);
+    const kept = this.#pendingOf(id, request, noise);
     this.#pending.checkRoom(kept, now);
     writeNoise(noise, this.config.seed, this.#explorations++);
     for (let i = 0; i < noise.length; i++) request.output[i]! += this.config.exploration * noise[i]!;
@@ -115,17 +114,14 @@ export class Learner {
    */
   learn(request: Request | string, feedback: AnyFeedback, now = this.#pending.now): Readonly<LearnerResult> {
     const kept = typeof request === "string" ? this.#pending.get(request, now) : null;
-    const served = typeof request === "string" ? null : request;
-    checkLatency(served?.latencyMicroseconds);
     const { module, x, base } = kept ?? this.#kept(request as Request);
     const signal = readSignal(feedback, this.lora.adapterOf(module).outFeatures);
     this.#updates.learn({ module, x, base, signal }, kept?.noise ?? null);
     const { result } = this.#updates;
     if (result.reason === "disabled") return result;
-    const reward = rewardOf(signal);
-    this.#modules.add(module, reward, served?.latencyMicroseconds);
-    const session = kept === null ? served?.session : kept.session;
-    if (typeof session === "string") this.#sessions.add(session, reward, served?.latencyMicroseconds);
+    const { session, latencyMicroseconds } = kept ?? (request as Request);
+    this.#modules.add(module, rewardOf(signal), latencyMicroseconds);
+    if (typeof session === "string") this.#sessions.add(session, rewardOf(signal), latencyMicroseconds);
     if (kept !== null) this.#pending.done(kept, now);
     return result;
   }
@@ -210,8 +206,15 @@ export class Learner {
     this.lora[Symbol.dispose]();
   }
 
+  /** A request as it is kept, sharing x with the caller. */
+  #pendingOf(id: string, request: Request, noise: Float32Array | null): Omit<PendingRequest, "at"> {
+    const { session = null, latencyMicroseconds = null } = request;
+    return { id, session, latencyMicroseconds, ...this.#kept(request), noise };
+  }
+
   /** The module of a request, its input, and its output without the adapter's delta. */
-  #kept({ x, output, module: named }: Request): { module: string; x: Float32Array; base: Float32Array } {
+  #kept({ x, output, module: named, latencyMicroseconds }: Request): KeptRequest {
+    checkLatency(latencyMicroseconds);
     const { modules } = this.lora.config;
     const module = named ?? (modules.length === 1 ? modules[0]!.module : "");
     const adapter = this.lora.adapterOf(module);

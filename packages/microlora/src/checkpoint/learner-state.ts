@@ -72,10 +72,11 @@ export function partsHeader(state: LearnerState): object {
     reference: baselineHeader(state.reference),
     pending: {
       now: pending.now,
-      requests: pending.requests.map(({ id, at, session, module, noise }) => ({
+      requests: pending.requests.map(({ id, at, session, latencyMicroseconds, module, noise }) => ({
         id,
         at,
         session,
+        latencyMicroseconds,
         module,
         noise: noise !== null,
       })),
@@ -176,10 +177,10 @@ export function readParts(
 }
 
 function readPending(fields: Fields, lora: MicroLoraState, body: Body): PendingRequest {
-  const { id, at, session, module } = fields as unknown as PendingRequest;
+  const { id, at, session, latencyMicroseconds, module } = fields as unknown as PendingRequest;
   const kept = readKept(module, lora, body);
   const noise = fields.noise === true ? body.take(kept.base.length, "noise") : null;
-  return { id, at, session, ...kept, noise };
+  return { id, at, session, latencyMicroseconds, ...kept, noise };
 }
 
 function readKept(module: unknown, lora: MicroLoraState, body: Body): KeptRequest {
@@ -238,7 +239,11 @@ function checkPending({ pending, lora }: LearnerState): void {
   let last = Number.NEGATIVE_INFINITY;
   const ids = new Set<unknown>();
   for (const request of array(pending.requests, "pending.requests") as readonly PendingRequest[]) {
-    const { id, at, session, noise } = record(request, "pending.requests") as unknown as PendingRequest;
+    record(request, "pending.requests");
+    const { id, at, session, latencyMicroseconds, noise } = request;
+    if (latencyMicroseconds !== null && !(finite(latencyMicroseconds, "pending.latencyMicroseconds") >= 0)) {
+      corrupt("pending.latencyMicroseconds", "is negative");
+    }
     if (typeof id !== "string" || ids.has(id)) corrupt("pending.requests", `${shown(id)} is no id of its own`);
     if (session !== null && typeof session !== "string") corrupt("pending.session", `is ${shown(session)}`);
     if (finite(at, "pending.at") < last || at > now) corrupt("pending.at", "is out of order");

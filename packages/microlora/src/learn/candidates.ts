@@ -8,7 +8,12 @@ import type { Runtime } from "../kernels/runtime.js";
 export interface Candidates<Id> {
   readonly chosen: Id | Float32Array;
   readonly shown: readonly (Id | Float32Array)[];
-  readonly index?: { readonly dimensions: number; readonly runtime: Runtime; pointerOf(id: Id): Pointer };
+  readonly index?: {
+    readonly dimensions: number;
+    readonly runtime: Runtime;
+    pointerOf(id: Id): Pointer;
+    viewOf(id: Id): Float32Array;
+  };
 }
 
 /**
@@ -47,7 +52,9 @@ export function vectorOf<Id extends string | number>(
   runtime: Runtime,
   dimensions: number,
 ): Float32Array {
-  return isVector(item) ? item : runtime.view(pointerOf(item, index, runtime, dimensions), dimensions);
+  if (isVector(item)) return item;
+  pointerOf(item, index, runtime, dimensions);
+  return index!.viewOf(item);
 }
 
 function pointerOf<Id>(id: Id, index: Candidates<Id>["index"], runtime: Runtime, dimensions: number): Pointer {

@@ -1,10 +1,10 @@
 import type { AdapterState, LoraAdapter } from "../adapter/lora-adapter.js";
 import { checkFinite } from "../base/check.js";
-import { norm, writeUnit } from "../base/unit.js";
+import { norm } from "../base/unit.js";
 import type { Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { ratingLoss, softmaxCrossEntropy, tripletMargin } from "./losses.js";
-import { backThroughScores, type ScoreName, scoreItems } from "./scores.js";
+import { backThroughScores, placeItems, type ScoreName, scoreItems } from "./scores.js";
 import type { Signal } from "./signal.js";
 
 /** What a loss needs to know beside the signal. */
@@ -70,9 +70,9 @@ export function lossAt(
     runtime.f32.set(signal.items[0], gradient >>> 2);
     return { loss: signal.loss, score: 0 };
   }
-  const items = place(runtime, score, signal.items, n);
-  const scores = new Float64Array(items.length);
-  const slopes = new Float64Array(items.length);
+  const items = placeItems(runtime, score, signal.items, n);
+  const scores = new Float64Array(signal.items.length);
+  const slopes = new Float64Array(signal.items.length);
   scoreItems(runtime, score, y, n, items, scores);
   const loss =
     signal.kind === "rating"
@@ -83,17 +83,6 @@ export function lossAt(
   backThroughScores(runtime, score, y, n, items, scores, slopes, gradient);
   checkFinite(loss, "loss");
   return { loss, score: scores[signal.kind === "rating" ? 0 : signal.chosen]! };
-}
-
-/** Candidates in the memory, of unit length for cosines. */
-function place(runtime: Runtime, score: ScoreName, items: readonly Float32Array[], n: number): Pointer[] {
-  const copies = runtime.scratch.output.reserve(items.length * n);
-  return items.map((item, j) => {
-    const at = (copies >>> 2) + j * n;
-    if (score === "cosine") writeUnit(item, runtime.f32, at, `items[${j}]`);
-    else runtime.f32.set(item, at);
-    return 4 * at;
-  });
 }
 
 /** Adds the delta that the adapter would have with other weights. */

@@ -8,6 +8,7 @@ export interface PendingRequest extends KeptRequest {
   /** When it was kept, in the caller's milliseconds. */
   readonly at: number;
   readonly session: string | null;
+  readonly latencyMicroseconds: number | null;
   /** What `explore` added to the output [outFeatures], in units of its scale; null if nothing. */
   readonly noise: Float32Array | null;
 }

@@ -1,33 +1,67 @@
+import { checkAllFinite, checkRange } from "../base/check.js";
+import { norm } from "../base/unit.js";
 import type { Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 
 /** How near an output is to a candidate: y . d, or y . d / (|y| |d|). */
 export type ScoreName = "dot" | "cosine";
 
+/** Candidates in the runtime's memory. */
+export interface Items {
+  readonly pointers: readonly Pointer[];
+  /** What each is divided by: its length for `cosine`, 1 for `dot`. */
+  readonly lengths: Float64Array;
+}
+
+/** Candidates where they are, if that is the memory already, or copied. @throws MicroLoraError `not-finite`, `out-of-range` */
+export function placeItems(runtime: Runtime, name: ScoreName, items: readonly Float32Array[], n: number): Items {
+  const { kernels, f32, scratch } = runtime;
+  const copies = scratch.output.reserve(items.length * n);
+  const lengths = new Float64Array(items.length);
+  const pointers = items.map((item, j) => {
+    let pointer = item.byteOffset;
+    if (item.buffer !== runtime.buffer) {
+      pointer = copies + 4 * j * n;
+      f32.set(item, pointer >>> 2);
+    }
+    const squares = kernels.sumSquares(pointer, n);
+    if (!(squares <= LARGEST_SQUARES)) {
+      checkAllFinite(item, `items[${j}]`);
+      checkRange(norm(item), 0, Math.sqrt(LARGEST_SQUARES), `length of items[${j}]`);
+    }
+    lengths[j] = name === "cosine" ? Math.sqrt(squares) || 1 : 1;
+    return pointer;
+  });
+  return { pointers, lengths };
+}
+
+/** Of a vector, so that float32 holds its products with others. */
+const LARGEST_SQUARES = 1e37;
+
 /**
  * The scores of candidates for an output y.
- * @param y [n]; @param items [n] each, of unit length for `cosine`; @param scores written
+ * @param y [n]; @param scores written
  */
 export function scoreItems(
   runtime: Runtime,
   name: ScoreName,
   y: Pointer,
   n: number,
-  items: readonly Pointer[],
+  { pointers, lengths }: Items,
   scores: Float64Array,
 ): void {
   const { kernels, f32, scratch } = runtime;
   const score = scratch.rows.reserve(1);
   const length = name === "cosine" ? Math.sqrt(kernels.sumSquares(y, n)) || 1 : 1;
-  for (let j = 0; j < items.length; j++) {
-    kernels.project(items[j]!, y, score, 1, n);
-    scores[j] = f32[score >>> 2]! / length;
+  for (let j = 0; j < pointers.length; j++) {
+    kernels.project(pointers[j]!, y, score, 1, n);
+    scores[j] = f32[score >>> 2]! / (length * lengths[j]!);
   }
 }
 
 /**
- * dLoss/dy from dLoss/dScore. With h = sum_j dLoss/ds_j d_j it is h for `dot`, and (h - (h . y^) y^) / |y| with y^ = y / |y| for
- * `cosine`, where h . y^ = sum_j dLoss/ds_j s_j.
+ * dLoss/dy from dLoss/dScore. With h = sum_j dLoss/ds_j d_j it is h for `dot`. For `cosine`, with unit candidates d_j^ and y^ = y / |y|,
+ * it is (h - (h . y^) y^) / |y|, where h = sum_j dLoss/ds_j d_j^ and h . y^ = sum_j dLoss/ds_j s_j.
  * @param scores what `scoreItems` gave; @param slopes dLoss/dScore; @param gradient [n], written
  */
 export function backThroughScores(
@@ -35,7 +69,7 @@ export function backThroughScores(
   name: ScoreName,
   y: Pointer,
   n: number,
-  items: readonly Pointer[],
+  { pointers, lengths }: Items,
   scores: Float64Array,
   slopes: Float64Array,
   gradient: Pointer,
@@ -45,10 +79,10 @@ export function backThroughScores(
   const length = name === "cosine" ? Math.sqrt(kernels.sumSquares(y, n)) || 1 : 1;
   f32.fill(0, gradient >>> 2, (gradient >>> 2) + n);
   let along = 0;
-  for (let j = 0; j < items.length; j++) {
+  for (let j = 0; j < pointers.length; j++) {
     along += slopes[j]! * scores[j]!;
-    f32[coefficient >>> 2] = slopes[j]! / length;
-    kernels.expandAdd(coefficient, items[j]!, gradient, 1, n);
+    f32[coefficient >>> 2] = slopes[j]! / (length * lengths[j]!);
+    kernels.expandAdd(coefficient, pointers[j]!, gradient, 1, n);
   }
   if (name === "dot") return;
   f32[coefficient >>> 2] = -along / (length * length);

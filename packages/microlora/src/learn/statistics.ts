@@ -34,11 +34,11 @@ interface Group {
 export class Statistics {
   readonly #groups = new Map<string, Group>();
 
-  add(name: string, reward: number, latencyMicroseconds: number | undefined): void {
+  add(name: string, reward: number, latencyMicroseconds: number | null | undefined): void {
     const group = this.#groups.get(name) ?? { count: 0, rewardSum: 0, latencies: new Map() };
     group.count++;
     group.rewardSum += reward;
-    if (latencyMicroseconds !== undefined) {
+    if (typeof latencyMicroseconds === "number") {
       const bucket = bucketOf(latencyMicroseconds);
       group.latencies.set(bucket, (group.latencies.get(bucket) ?? 0) + 1);
     }
