@@ -119,7 +119,8 @@ export const gguf = {
   "a-without-b": ["missing-tensor", file({ tensors: [PAIR[0]], data: floats(8) })],
   "b-without-a": ["missing-tensor", file({ tensors: [info(B, [2, 3])], data: floats(6) })],
   "other-suffix": ["unexpected-tensor", withTensors(info("blk.0.attn_q.weight.lora_c", [4, 2]), PAIR[1])],
-  "whole-norm": ["unexpected-tensor", file({ tensors: [info("blk.0.attn_norm.weight", [8])], data: floats(8) })],
+  "no-tensors": ["missing-tensor", file({ tensors: [], data: u8() })],
+  "norms-only": ["missing-tensor", file({ tensors: [info("blk.0.attn_norm.weight", [8])], data: floats(8) })],
   "module-proto": [
     "unexpected-tensor",
     withTensors(

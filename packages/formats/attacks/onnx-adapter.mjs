@@ -111,6 +111,7 @@ export const onnxAdapter = {
   "cut-off": ["bad-offset", good.bytes.subarray(0, second.raw + 8)],
   "a-without-b": ["missing-tensor", build([PAIR[0]]).bytes],
   "b-without-a": ["missing-tensor", build([PAIR[1]]).bytes],
+  "no-parameters": ["missing-tensor", build([]).bytes],
   "other-name": ["unexpected-tensor", withFirst({ name: "m.lora_C.weight" })],
   "name-of-other-characters": ["unexpected-tensor", withFirst({ name: "../../etc/passwd" })],
   quantized: ["unsupported-variant", withFirst({ name: "m.lora_A.quant.weight" })],

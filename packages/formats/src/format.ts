@@ -8,7 +8,7 @@ export interface DecodeOptions {
   readonly alpha?: number;
   /** The base model, where a file has its rows in an order that the number of heads decides: GGUF. */
   readonly base?: BaseModel;
-  /** Leaves such rows as they are stored: enough to look at, not to use. */
+  /** Leaves such rows as they are stored, and names that are not known: enough to look at, not to use. */
   readonly asStored?: boolean;
 }
 

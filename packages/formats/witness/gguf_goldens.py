@@ -40,6 +40,18 @@ MODELS = {
     "PhiForCausalLM": FULL,
     "Phi3ForCausalLM": dict(pad_token_id=0),
     "Starcoder2ForCausalLM": {},
+    "MixtralForCausalLM": {},
+    "Qwen2MoeForCausalLM": {},
+    "Qwen3MoeForCausalLM": {},
+    "OlmoeForCausalLM": {},
+    "GptOssForCausalLM": {},
+    "Cohere2ForCausalLM": {},
+    "SeedOssForCausalLM": {},
+    "Ernie4_5ForCausalLM": {},
+    "NemotronForCausalLM": {},
+    "Exaone4ForCausalLM": {},
+    "ArceeForCausalLM": {},
+    "ApertusForCausalLM": {},
     "BertModel": {},
 }
 
@@ -67,7 +79,7 @@ def write(folder: Path):
 
 def linear_modules(name):
     modules = tiny(name).named_modules()
-    linear = {path.rsplit(".")[-1] for path, module in modules if isinstance(module, torch.nn.Linear)}
+    linear = {path.rsplit(".")[-1] for path, module in modules if isinstance(module, torch.nn.Linear)} - {"gate", "router"}
     return f".*(layers|layer).*({'|'.join(sorted(linear))})" if name != "BertModel" else r".*layer\..*(query|key|value|dense)"
 
 

@@ -6,7 +6,7 @@ export interface Architecture {
   readonly classes: readonly string[];
   /** Path of a block; its number stands where the `#` is. */
   readonly block: string;
-  /** Modules of a block, by their names in llama.cpp. */
+  /** Modules of a block, by their names in llama.cpp; not those of experts, which come in threes and stacks. */
   readonly modules: Readonly<Record<string, string>>;
   /** Modules outside of the blocks. */
   readonly embedding: string;
@@ -24,6 +24,8 @@ const ATTENTION = {
 };
 
 const GATED = { ffn_gate: "mlp.gate_proj", ffn_up: "mlp.up_proj", ffn_down: "mlp.down_proj" };
+
+const UNGATED = { ...ATTENTION, ffn_up: "mlp.up_proj", ffn_down: "mlp.down_proj" };
 
 const PLAIN = {
   block: "model.layers.#.",
@@ -43,7 +45,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, 
     "llama",
     {
       ...PLAIN,
-      classes: ["LlamaForCausalLM", "LlamaModel", "LLaMAForCausalLM", "MistralForCausalLM"],
+      classes: ["LlamaForCausalLM", "LlamaModel", "LLaMAForCausalLM", "MistralForCausalLM", "MixtralForCausalLM"],
       permutesQK: true,
     },
   ],
@@ -58,6 +60,30 @@ export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, 
   ["gemma3", { ...PLAIN, classes: ["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"] }],
   ["stablelm", { ...PLAIN, classes: ["StableLmForCausalLM"] }],
   ["command-r", { ...PLAIN, classes: ["CohereForCausalLM"] }],
+  ["cohere2", { ...PLAIN, classes: ["Cohere2ForCausalLM"] }],
+  ["seed_oss", { ...PLAIN, classes: ["SeedOssForCausalLM"] }],
+  ["ernie4_5", { ...PLAIN, classes: ["Ernie4_5ForCausalLM"] }],
+  ["exaone4", { ...PLAIN, classes: ["Exaone4ForCausalLM"] }],
+  ["nemotron", { ...PLAIN, classes: ["NemotronForCausalLM"], modules: UNGATED }],
+  ["arcee", { ...PLAIN, classes: ["ArceeForCausalLM"], modules: UNGATED, permutesQK: true }],
+  ["apertus", { ...PLAIN, classes: ["ApertusForCausalLM"], modules: UNGATED }],
+  ["qwen3moe", { ...PLAIN, classes: ["Qwen3MoeForCausalLM"], modules: ATTENTION }],
+  ["olmoe", { ...PLAIN, classes: ["OlmoeForCausalLM"], modules: ATTENTION }],
+  ["gpt-oss", { ...PLAIN, classes: ["GptOssForCausalLM"], modules: ATTENTION }],
+  [
+    "qwen2moe",
+    {
+      ...PLAIN,
+      classes: ["Qwen2MoeForCausalLM"],
+      modules: {
+        ...ATTENTION,
+        ffn_gate_inp_shexp: "mlp.shared_expert_gate",
+        ffn_gate_shexp: "mlp.shared_expert.gate_proj",
+        ffn_up_shexp: "mlp.shared_expert.up_proj",
+        ffn_down_shexp: "mlp.shared_expert.down_proj",
+      },
+    },
+  ],
   [
     "phi2",
     {

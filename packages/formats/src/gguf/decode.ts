@@ -3,11 +3,14 @@ import type { DecodeOptions } from "../format.js";
 import { toFloats } from "../picture/floats.js";
 import { checkLoraFile, type LoraFile, type LoraTarget, PLAIN_FILE } from "../picture/lora-file.js";
 import { transpose } from "../picture/transpose.js";
+import { ARCHITECTURES } from "./architectures.js";
 import { type BaseModel, checkBaseModel, headsOf } from "./base-model.js";
 import { type GgufTensor, type Metadata, readGguf, readGgufMetadata } from "./container.js";
-import { architectureOf, type Place, placeOfTensor } from "./names.js";
+import { architectureOf, type Place, placeAsNamed, placeOfTensor } from "./names.js";
 import { rotaryOrder } from "./permute.js";
 import { fromQ8 } from "./q8.js";
+
+const REMEDY = "Get the file again from where it was made";
 
 /** What the keys of GGUF's notes begin with. */
 export const NOTE = "gguf.";
@@ -20,7 +23,7 @@ export function decodeGgufLora(bytes: Uint8Array, options: DecodeOptions = {}): 
   const metadata = readGgufMetadata(bytes);
   checkAdapter(metadata);
   const name = textOf(metadata, "general.architecture");
-  const architecture = architectureOf(name);
+  const architecture = options.asStored ? ARCHITECTURES.get(name) : architectureOf(name);
   const base = options.base === undefined ? headsOf(metadata, name) : checkBaseModel(options.base);
   if (base !== null && base.architecture !== name) {
     const problem = `is for ${shown(name)}, the base model is ${shown(base.architecture)}`;
@@ -28,9 +31,9 @@ export function decodeGgufLora(bytes: Uint8Array, options: DecodeOptions = {}): 
   }
   const alpha = alphaOf(metadata) ?? options.alpha;
   const targets = pairsOf(readGguf(bytes).tensors).map(([tensor, a, b]) => {
-    const place = placeOfTensor(tensor, architecture);
+    const place = architecture === undefined ? placeAsNamed(tensor) : placeOfTensor(tensor, architecture);
     const order = place.heads === null || options.asStored ? undefined : orderOf(place, b, base);
-    return { ...targetOf(place, a, b, order), weightLayout: architecture.weightLayout };
+    return { ...targetOf(place, a, b, order), weightLayout: architecture?.weightLayout ?? "out-in" };
   });
   return checkLoraFile({
     ...PLAIN_FILE,
@@ -64,25 +67,23 @@ function alphaOf(metadata: Metadata): number | undefined {
   return value === 0 ? undefined : value;
 }
 
-/** A and B of each tensor of the base model. */
+/** A and B of each tensor of the base model; whole norms beside them are passed over, as llama.cpp does. */
 function pairsOf(tensors: readonly GgufTensor[]): [string, GgufTensor, GgufTensor][] {
   const as = new Map<string, GgufTensor>();
   const bs = new Map<string, GgufTensor>();
   for (const tensor of tensors) {
     const [, name = "", part] = /^(.*)\.lora_([ab])$/s.exec(tensor.name) ?? [];
-    if (part === undefined) {
-      const problem = tensor.name.endsWith("_norm.weight")
-        ? "is a whole tensor, which llama.cpp ignores"
-        : "is no lora_a or lora_b";
-      throw new FormatError("unexpected-tensor", shown(tensor.name), problem, "Convert the adapter again, without it");
+    if (part !== undefined) (part === "a" ? as : bs).set(name, tensor);
+    else if (!tensor.name.endsWith("_norm.weight")) {
+      const remedy = "Convert the adapter again, without it";
+      throw new FormatError("unexpected-tensor", shown(tensor.name), "is no lora_a or lora_b", remedy);
     }
-    (part === "a" ? as : bs).set(name, tensor);
   }
   for (const name of [...as.keys(), ...bs.keys()]) {
     if (as.has(name) && bs.has(name)) continue;
-    const problem = `lacks its lora_${as.has(name) ? "b" : "a"}`;
-    throw new FormatError("missing-tensor", shown(name), problem, "Get the file again from where it was made");
+    throw new FormatError("missing-tensor", shown(name), `lacks its lora_${as.has(name) ? "b" : "a"}`, REMEDY);
   }
+  if (as.size === 0) throw new FormatError("missing-tensor", "file", "holds no lora_a and lora_b", REMEDY);
   return [...as].map(([name, a]) => [name, a, bs.get(name)!]);
 }
 
@@ -109,7 +110,7 @@ function targetOf(
   const [inFeatures, rankOfA] = isEmbedding ? [outer, inner] : [inner, outer];
   if (rankOfA !== rank) {
     const problem = `has rank ${rankOfA} in A and ${rank} in B`;
-    throw new FormatError("bad-shape", shown(place.tensor), problem, "Get the file again from where it was made");
+    throw new FormatError("bad-shape", shown(place.tensor), problem, REMEDY);
   }
   const floatsOfA = floatsOf(a);
   const rowsOfB = floatsOf(b);

@@ -10,6 +10,7 @@ import { ARCHITECTURES } from "./architectures.js";
 import { baseModelFromConfig, baseModelFromGguf } from "./base-model.js";
 import { readGguf } from "./container.js";
 import { ggufLora } from "./gguf-lora.js";
+import { type Entry, writeGguf } from "./write-container.js";
 
 const FIXTURES = join(import.meta.dirname, "fixtures");
 const CASES = readdirSync(FIXTURES).filter((name) => !name.endsWith(".json"));
@@ -153,6 +154,20 @@ describe("our own files", () => {
     );
     expectRefusal(() => encode(q({ module: "model.layers.0.mlp.".padEnd(60, "x") })), "bad-name");
   });
+});
+
+test("a file of an unknown architecture can be looked at, but not used", () => {
+  const bytes = ggufLora.encode(fileOf(q()), { base: { ...LLAMA, architecture: "qwen2" } });
+  Buffer.from(bytes.buffer).write("rwkv7", Buffer.from(bytes).indexOf("qwen2"));
+  expectRefusal(() => ggufLora.decode(bytes), "unsupported-variant");
+  expect(ggufLora.decode(bytes, { asStored: true }).targets[0]).toMatchObject({ module: "blk.0.attn_q", rank: 2 });
+});
+
+test("whole norms beside the factors are passed over, as in llama.cpp", () => {
+  const { metadata, tensors } = readGguf(ggufLora.encode(fileOf(q()), { base: LLAMA }));
+  const norm = { name: "blk.0.attn_norm.weight", shape: [4], type: "F32", data: new Uint8Array(16) } as const;
+  const bytes = writeGguf(metadata as ReadonlyMap<string, Entry>, [norm, ...tensors]);
+  expect(ggufLora.decode(bytes).targets).toEqual([q()]);
 });
 
 test("a missing alpha is no scaling, as in llama.cpp", () => {

@@ -39,6 +39,12 @@ export function placeOfTensor(tensor: string, architecture: Architecture): Place
   throw new FormatError("unexpected-tensor", shown(tensor), "is of no module that is known here", REMEDY);
 }
 
+/** The place of a tensor of an architecture that is not known here, under llama.cpp's own name: enough to look at. */
+export function placeAsNamed(tensor: string): Place {
+  const kind = tensor === "token_embd.weight" ? "embedding" : "linear";
+  return { tensor, module: tensor.replace(/\.weight$/, ""), kind, heads: null };
+}
+
 /** The place of a module, whose path may have the prefixes of a larger model. @throws FormatError `bad-name` */
 export function placeOfModule({ module, kind }: LoraTarget, architecture: Architecture): Place {
   const path = withoutPrefix(module);

@@ -41,6 +41,9 @@ function decode(bytes: Uint8Array): LoraFile {
     const problem = `lacks its ${parts.A.has(module) ? "lora_B" : "lora_A"}`;
     throw new FormatError("missing-tensor", shown(module), problem, "Write it again with both");
   }
+  if (parts.A.size === 0) {
+    throw new FormatError("missing-tensor", "file", "holds no lora_A and lora_B", "Write it again with both");
+  }
   return checkLoraFile({
     ...PLAIN_FILE,
     targets: [...parts.A].map(([module, a]) => targetOf(module, a, parts.B.get(module)!)),
