@@ -199,7 +199,11 @@ class Run:
             k = a.get("axis", 1); sh = x[0].shape; k = k % len(sh)
             return f(x[0].reshape(math.prod(sh[:k]), -1), -1).reshape(sh)
         return f(x[0], a.get("axis", -1))
-    def op_Softmax(s, x, a, n): return s.soft(torch.softmax, x, a)
+    def op_Softmax(s, x, a, n):
+        """A row of -inf alone gives NaN, as it should, but has no gradient, which would be NaN for all that is below."""
+        none = torch.isneginf(x[0]).all(a.get("axis", -1), keepdim=True) if s.opset >= 13 else torch.zeros(1, dtype=torch.bool)
+        y = s.soft(torch.softmax, [torch.where(none, torch.zeros_like(x[0]), x[0])], a)
+        return torch.where(none, torch.full_like(y, math.nan), y)
     def op_LogSoftmax(s, x, a, n): return s.soft(torch.log_softmax, x, a)
     # --- products
     def op_MatMul(s, x, a, n): return torch.matmul(x[0], x[1])
@@ -209,7 +213,7 @@ class Run:
         y = a.get("alpha", 1.0) * (A @ B)
         return y + a.get("beta", 1.0) * x[2] if len(x) > 2 and x[2] is not None else y
     def op_Conv(s, x, a, n):
-        p = a.get("pads", [0] * 4); d = x[0].dim() - 2
+        d = x[0].dim() - 2; p = a.get("pads", [0] * 2 * d)
         assert list(p[:d]) == list(p[d:])
         f = {1: F.conv1d, 2: F.conv2d}[d]
         return f(x[0], x[1], x[2] if len(x) > 2 else None, list(a.get("strides", [1] * d)), list(p[:d]), list(a.get("dilations", [1] * d)), a.get("group", 1))
@@ -242,6 +246,13 @@ class Run:
     def ms_BiasGelu(s, x, a, n): return F.gelu(x[0] + x[1])
     def ms_FastGelu(s, x, a, n): return F.gelu(x[0] + x[1] if len(x) > 1 and x[1] is not None else x[0], approximate="tanh")
     def ms_QuickGelu(s, x, a, n): return x[0] * torch.sigmoid(a.get("alpha", 1.702) * x[0])
+    def act(s, y, a):
+        kind = a.get("activation", b"").decode()
+        if kind == "LeakyRelu": return F.leaky_relu(y, a.get("activation_alpha", 0.01))
+        return {"": lambda t: t, "Relu": torch.relu, "Tanh": torch.tanh, "Sigmoid": torch.sigmoid}[kind](y)
+    def ms_FusedGemm(s, x, a, n): return s.act(s.op_Gemm(x, a, n), a)
+    def ms_FusedConv(s, x, a, n):
+        y = s.op_Conv(x[:3], a, n); return s.act(y + x[3] if len(x) > 3 and x[3] is not None else y, a)
     def ms_FusedMatMul(s, x, a, n):
         A = x[0].transpose(-1, -2) if a.get("transA") else x[0]; B = x[1].transpose(-1, -2) if a.get("transB") else x[1]
         return a.get("alpha", 1.0) * (A @ B)

@@ -139,6 +139,8 @@ VARIANTS = [
     ("no bias", "FastGelu", [f(2, 3, 4)], {}),
     ("alpha", "QuickGelu", [f(2, 3)], dict(alpha=1.5)),
     ("plain", "Gelu", [f(2, 3)], {}),
+    ("leaky relu", "FusedGemm", [f(2, 3), f(4, 3), f(4)], dict(transB=1, activation="LeakyRelu", activation_alpha=0.3)),
+    ("relu after a sum", "FusedConv", [f(1, 2, 4), f(3, 2, 2), f(3), f(1, 3, 3)], dict(activation="Relu", kernel_shape=[2])),
     ("right transposed", "FusedMatMul", [f(2, 3, 4), f(2, 5, 4)], dict(transB=1, alpha=0.5)),
     ("left transposed", "FusedMatMul", [f(2, 4, 3), f(2, 4, 5)], dict(transA=1)),
     ("a scale a column", "DynamicQuantizeMatMul", [f(2, 3, 8), WEIGHT, np.abs(f(4)) / 50, np.zeros(4, dtype=np.int8)],

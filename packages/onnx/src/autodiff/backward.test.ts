@@ -122,3 +122,21 @@ test("a loss of several elements, and values that are not there, are refused", (
   expect(() => backward(model, { seeds: { loss: "z" }, wrt: ["x"] })).toThrow(/the graph has no such value/);
   expect(() => backward(model, { seeds: { loss: "y" }, wrt: [""] })).toThrow(/the graph has no such value/);
 });
+
+test("a row of attention without any key has no gradient, where the model guards it against NaN", () => {
+  const model = modelOf([float("x", 2, 2), float("mask", 2, 2), float("u", 2, 2)], ["loss"], (b) => {
+    b.add(node("Add", ["x", "mask"], "scores"));
+    b.add(node("Softmax", ["scores"], "weights", { attributes: { axis: { kind: "int", value: -1 } } }));
+    b.add(node("IsNaN", ["weights"], "none"));
+    b.add(node("Where", ["none", b.constant("float64", [0], []), "weights"], "guarded"));
+    b.add(node("Mul", ["guarded", "u"], "product"));
+    b.add(node("ReduceSum", ["product"], "loss", { attributes: { keepdims: { kind: "int", value: 0 } } }));
+  });
+  const low = Number.NEGATIVE_INFINITY;
+  const feeds = {
+    x: dense("float64", [2, 2], [1, 1, 2, 3]),
+    mask: dense("float64", [2, 2], [0, 0, low, low]),
+    u: dense("float64", [2, 2], [1, 3, 5, 7]),
+  };
+  expect(gradientsOf(model, ["x"], feeds).x).toEqual([-0.5, 0.5, 0, 0].map((value) => expect.closeTo(value, 12)));
+});

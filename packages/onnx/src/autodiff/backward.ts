@@ -1,8 +1,10 @@
 import { OnnxError } from "../base/errors.js";
 import type { Graph, Model, Node } from "../graph/ir.js";
+import { usesOf } from "../graph/order.js";
+import { valueNames } from "../graph/verbs.js";
 import { Derivation } from "./derivation.js";
 import { prepare } from "./prepare.js";
-import { type Reach, reach, valuesUsedBy } from "./reach.js";
+import { type Reach, reach } from "./reach.js";
 import { rowOf } from "./table.js";
 
 /** What to differentiate, by whom. */
@@ -61,11 +63,7 @@ export function backward(model: Model, request: BackwardRequest): Backward {
 }
 
 function checkValues(graph: Graph, values: readonly string[]): void {
-  const known = new Set([
-    ...graph.inputs.map(({ name }) => name),
-    ...graph.initializers.keys(),
-    ...graph.nodes.flatMap(({ outputs }) => outputs),
-  ]);
+  const known = valueNames(graph);
   const unknown = values.find((value) => value === "" || !known.has(value));
   if (unknown === undefined) return;
   const where = `value ${JSON.stringify(unknown)}`;
@@ -107,7 +105,7 @@ function cutOff({ nodes, values }: Reach, refused: ReadonlyMap<Node, string>): M
     const above = node.outputs.map((output) => cut.get(output)).find((reason) => reason !== undefined);
     const reason = reasonOf(node, refused) ?? above;
     if (reason === undefined) continue;
-    for (const input of valuesUsedBy(node)) if (values.has(input)) cut.set(input, reason);
+    for (const input of usesOf(node)) if (values.has(input)) cut.set(input, reason);
   }
   return cut;
 }

@@ -2,6 +2,7 @@ import { OnnxError } from "../base/errors.js";
 import { GraphBuilder } from "../graph/builder.js";
 import { tensorOfConstant } from "../graph/constants.js";
 import type { Graph, Model, Node, Tensor, TensorType } from "../graph/ir.js";
+import { valueNames } from "../graph/verbs.js";
 import { rowOf } from "./table.js";
 
 /** One reverse walk over a path: collects dLoss/dValue by value, and the nodes that compute them. */
@@ -23,7 +24,8 @@ export class Derivation {
   constructor(graph: Graph, active: ReadonlySet<string>, known: ReadonlyMap<string, Tensor>) {
     this.#graph = graph;
     this.#active = active;
-    this.#builder = new GraphBuilder("grad/", taken(graph));
+    const names = valueNames(graph);
+    this.#builder = new GraphBuilder("grad/", (name) => names.has(name));
     this.#constants = new Map([...known, ...constantsOf(graph)]);
     this.#guards = guardsOf(graph);
   }
@@ -150,15 +152,6 @@ function guardsOf({ nodes }: Graph): ReadonlyMap<string, string> {
       return guarded !== undefined && guarded === inputs[2] && softmaxes.has(guarded) ? [[guarded, outputs[0]!]] : [];
     }),
   );
-}
-
-function taken(graph: Graph): (name: string) => boolean {
-  const names = new Set([
-    ...graph.inputs.map(({ name }) => name),
-    ...graph.initializers.keys(),
-    ...graph.nodes.flatMap(({ outputs }) => outputs),
-  ]);
-  return (name) => names.has(name);
 }
 
 /** What is the same in every run: initializers that no input overrides, and Constant nodes. */

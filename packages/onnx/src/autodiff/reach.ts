@@ -1,4 +1,5 @@
-import type { Attribute, DType, Graph, Node } from "../graph/ir.js";
+import type { DType, Graph, Node } from "../graph/ir.js";
+import { usesOf } from "../graph/order.js";
 import { rowOf } from "./table.js";
 
 /** Element types along which a derivative flows. */
@@ -44,7 +45,7 @@ export function reach(graph: Graph, from: Iterable<string>, to: Iterable<string>
     return areCodes;
   };
   const forward = graph.nodes.filter((node) => {
-    if (rowOf(node) === null || !valuesUsedBy(node).some((input) => active.has(input))) return false;
+    if (rowOf(node) === null || ![...usesOf(node)].some((input) => active.has(input))) return false;
     for (const [i, output] of node.outputs.entries()) if (flows(node, output, i)) active.add(output);
     return true;
   });
@@ -52,28 +53,8 @@ export function reach(graph: Graph, from: Iterable<string>, to: Iterable<string>
   const values = new Set([...to].filter((value) => active.has(value)));
   const nodes = forward.reverse().filter((node) => {
     if (!node.outputs.some((output) => values.has(output))) return false;
-    for (const input of valuesUsedBy(node)) if (active.has(input)) values.add(input);
+    for (const input of usesOf(node)) if (active.has(input)) values.add(input);
     return true;
   });
   return { nodes: nodes.reverse(), values };
-}
-
-/** The inputs of a node, with those that its subgraphs take from outside. */
-export function valuesUsedBy(node: Node): readonly string[] {
-  const graphs = Object.values(node.attributes).filter(isGraph);
-  return graphs.length === 0 ? node.inputs : [...node.inputs, ...graphs.flatMap(({ value }) => captured(value))];
-}
-
-function isGraph(attribute: Attribute): attribute is Extract<Attribute, { kind: "graph" }> {
-  return attribute.kind === "graph";
-}
-
-function captured(graph: Graph): readonly string[] {
-  const own = new Set([
-    ...graph.inputs.map(({ name }) => name),
-    ...graph.initializers.keys(),
-    ...graph.nodes.flatMap(({ outputs }) => outputs),
-  ]);
-  const used = [...graph.nodes.flatMap(valuesUsedBy), ...graph.outputs.map(({ name }) => name)];
-  return used.filter((value) => !own.has(value));
 }

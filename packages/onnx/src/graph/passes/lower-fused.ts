@@ -59,16 +59,30 @@ function permOf(rank: number, trans: boolean, batch: boolean): readonly number[]
   return trans ? [...moved.slice(0, -2), moved[rank - 1]!, moved[rank - 2]!] : moved;
 }
 
-/** Gemm with an activation behind it. */
-export const fusedGemm: Lowering = (tools) => {
-  const { node, builder } = tools;
-  const { activation, activation_alpha, activation_beta, activation_gamma, ...rest } = node.attributes;
-  const product = builder.op("Gemm", node.inputs, rest);
-  if (activation?.kind !== "string") return [product];
-  const parameters = { alpha: activation_alpha, beta: activation_beta, gamma: activation_gamma };
-  const given = Object.entries(parameters).flatMap(([name, value]) => (value ? [[name, value] as const] : []));
-  return [builder.op(activation.value, [product], Object.fromEntries(given))];
-};
+/** An operator with an activation behind it, as Gemm and Conv are fused. @param addend the input that is added before it */
+function activated(op: string, addend?: number): Lowering {
+  return (tools) => {
+    const { node, builder } = tools;
+    const { activation, activation_alpha, activation_beta, activation_gamma, activation_params, ...rest } =
+      node.attributes;
+    const inputs = addend === undefined ? node.inputs : node.inputs.slice(0, addend);
+    const plain = builder.op(op, inputs, rest);
+    const sum = addend === undefined ? plain : tools.plus(plain, tools.input(addend));
+    if (activation?.kind !== "string") return [sum];
+    if (activation_params) throw unsupported(node, "no rule for activation_params");
+    const parameters = { alpha: activation_alpha, beta: activation_beta, gamma: activation_gamma };
+    const given = Object.entries(parameters).flatMap(([name, value]) => (value ? [[name, value] as const] : []));
+    return [builder.op(activation.value, [sum], Object.fromEntries(given))];
+  };
+}
+
+export const fusedGemm = activated("Gemm");
+export const fusedConv = activated("Conv", 3);
+
+/** com.microsoft.GemmFastGelu: a product, a bias, and Gelu by tanh. */
+export const gemmFastGelu: Lowering = (tools) => [
+  tanhGelu(tools, tools.plus(tools.op("MatMul", [tools.input(0), tools.input(1)]), tools.input(2))),
+];
 
 /** com.microsoft.DynamicQuantizeMatMul: the left factor quantised as it comes, the right one a constant. */
 export const dynamicQuantizeMatMul: Lowering = (tools) => {
