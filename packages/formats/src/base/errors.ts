@@ -24,6 +24,7 @@ export type FormatErrorCode =
 /** The one error of this package: a literal `code`, `where` it happened, and a message that says what to do. */
 export class FormatError extends Error {
   override readonly name = "FormatError";
+  readonly where: string;
 
   /**
    * @param code literal reason
@@ -33,13 +34,21 @@ export class FormatError extends Error {
    */
   constructor(
     readonly code: FormatErrorCode,
-    readonly where: string,
+    where: string,
     problem: string,
     remedy: string,
     options?: ErrorOptions,
   ) {
-    super(`${where}: ${problem}. ${remedy}.`, options);
+    const place = printable(where);
+    super(`${place}: ${printable(problem)}. ${remedy}.`, options);
+    this.where = place;
   }
+}
+
+/** Names come from files: in a message they are neither endless nor able to move a terminal's cursor. */
+function printable(text: string): string {
+  const short = text.length > 300 ? `${text.slice(0, 300)}…` : text;
+  return short.replace(/\p{C}/gu, "\ufffd");
 }
 
 /** A value as an error message shows it: short, and safe whatever a file or a caller put there. */

@@ -34,7 +34,8 @@ export const ADAPTATIONS_NOTE = "bincode.adaptations";
 export function decodeBincode(bytes: Uint8Array): LoraFile {
   const cursor = new Cursor(bytes);
   const dropout = readConfig(cursor);
-  const targets = Array.from({ length: listLength(cursor, "adapters") }, () => readAdapter(cursor));
+  const targets: LoraTarget[] = [];
+  for (let left = listLength(cursor, "adapters"); left > 0; left--) targets.push(readAdapter(cursor));
   const adaptations = readVarint(cursor, "adaptations");
   cursor.end();
   // The original keeps its modules in a hash map, so their order in a file is chance.

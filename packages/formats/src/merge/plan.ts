@@ -94,6 +94,9 @@ function usualLayout(tensors: ReadonlyMap<string, TensorInfo>): WeightLayout {
   return votes["in-out"] > votes["out-in"] ? "in-out" : "out-in";
 }
 
+/** Places in a model where the first module of an adapter is looked for. */
+const MAX_PREFIXES = 16;
+
 /**
  * From a module's tensor to its name in the model's file. A file of a bare model has paths without the first part or two
  * that a model with a head has (`h.0.attn` for `transformer.h.0.attn`), or the other way round.
@@ -106,6 +109,11 @@ function nameRule(tensors: ReadonlyMap<string, TensorInfo>, { targets }: LoraFil
   const prefixes = [...tensors.keys()].flatMap((name) =>
     name.endsWith(`.${first}`) ? [name.slice(0, -first.length)] : [],
   );
-  const rules = [drop(0), drop(1), drop(2), ...prefixes.map((prefix) => (path: string) => prefix + path)];
+  const rules = [
+    drop(0),
+    drop(1),
+    drop(2),
+    ...prefixes.slice(0, MAX_PREFIXES).map((prefix) => (path: string) => prefix + path),
+  ];
   return rules.find(fits) ?? drop(0);
 }

@@ -48,6 +48,14 @@ export function fromTensors({ tensors }: TensorFile, configText: string): LoraFi
   if (modules.size === 0) {
     throw new FormatError("missing-tensor", "file", "holds no lora_A and lora_B", "Save the adapter with PEFT");
   }
+  if (modules.size * config.alphaPattern.size > MAX_MATCHES) {
+    throw new FormatError(
+      "too-large",
+      `${CONFIG_FILE}: alpha_pattern`,
+      `has ${config.alphaPattern.size} patterns for ${modules.size} modules`,
+      "Fold the scalings into B",
+    );
+  }
   const alphaOf = patternLookup(config.alphaPattern, `${CONFIG_FILE}: alpha_pattern`);
   const targets = [...modules].map(([module, parts]) =>
     readTarget(module, parts, config, alphaOf(module) ?? config.alpha),
@@ -114,6 +122,9 @@ function readTarget(
     weightLayout: fanInFanOut && !isEmbedding ? "in-out" : "out-in",
   };
 }
+
+/** Every pattern is tried on every module; models have far less of both, and a hostile file could ask for hours. */
+const MAX_MATCHES = 2_000_000;
 
 const LINEAR = ["lora_A.weight", "lora_B.weight"] as const;
 

@@ -147,6 +147,25 @@ test("a pattern that would take exponential time elsewhere takes none", () => {
   expect(decodePeft({ ...llama, config }).targets[0]!.alpha).toBe(4);
 });
 
+test("more patterns than any model has modules are refused before they are tried", () => {
+  const patterns = Object.fromEntries(Array.from({ length: 300_000 }, (_, i) => [`m${i}`, 1]));
+  expectRefusal(() => decodePeft({ ...llama, config: configWith({ alpha_pattern: patterns }) }), "too-large");
+});
+
+test("a message is short and plain whatever names a file has", () => {
+  const tensors = new Map([
+    [`\x1b[2J${"a".repeat(1e6)}`, decodeSafetensors(llama.weights).tensors.values().next().value!],
+  ]);
+  const weights = encodeSafetensors({ metadata: new Map(), tensors });
+  try {
+    decodePeft({ ...llama, weights });
+    expect.unreachable();
+  } catch (error) {
+    expect((error as Error).message.length).toBeLessThan(800);
+    expect((error as Error).message).not.toMatch(/\p{C}/u);
+  }
+});
+
 test("a file without configuration wants alpha", () => {
   expectRefusal(() => safetensors.decode(llama.weights), "missing-config");
   expect(safetensors.decode(llama.weights, { alpha: 4 }).targets).toEqual(decodePeft(llama).targets);

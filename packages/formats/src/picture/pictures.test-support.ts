@@ -1,22 +1,8 @@
 import { expect } from "vitest";
+import { floats, uniformFrom } from "../../../microlora/src/base/samples.test-support.js";
 import { type LoraFile, type LoraTarget, PLAIN_FILE, scalingOf } from "./lora-file.js";
 
-/** A source of numbers in [0, 1): mulberry32. */
-export function uniformFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b_79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
-}
-
-/** Float32 values in [-1, 1), the same ones for the same seed. */
-export function floats(length: number, seed: number): Float32Array {
-  const uniform = uniformFrom(seed);
-  return Float32Array.from({ length }, () => uniform() * 2 - 1);
-}
+export { floats, uniformFrom };
 
 /** A target with random weights. */
 export function sampleTarget(module: string, seed: number, fields: Partial<LoraTarget> = {}): LoraTarget {
