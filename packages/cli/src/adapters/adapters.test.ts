@@ -45,6 +45,14 @@ test("inspect tells what a file is and holds", async () => {
   expect(table).toMatch(/q_proj +linear +300 -> 300 +2 +4 +F32 +0\.0000113/);
 });
 
+test("inspect tells the tensors of a model", async () => {
+  const { format, tensors } = await inspected(peft("base-gpt2.safetensors"));
+  expect(format).toBe("safetensors");
+  expect(tensors).toContainEqual({ name: "h.0.attn.c_attn.weight", dtype: "F32", shape: [16, 48], byteLength: 3072 });
+  const told = await microlora("inspect", peft("base-gpt2.safetensors"));
+  expect(told).toMatch(/h\.0\.attn\.c_attn\.weight +F32 +16 x 48 +3072/);
+});
+
 describe("convert", () => {
   test.each([
     ["a.mlora", "microlora"],

@@ -5,6 +5,7 @@ import { columns, type Terminal, visible } from "../terminal.js";
 import { UsageError } from "../usage-error.js";
 import { FORMAT_TITLES, formatNamed, numberOption, parsed } from "./arguments.js";
 import { inspectOnnx } from "./inspect-onnx.js";
+import { inspectTensors } from "./inspect-tensors.js";
 
 export const INSPECT_USAGE = `Usage: microlora inspect FILE [options]
 
@@ -61,6 +62,7 @@ export async function inspect(args: readonly string[], terminal: Terminal): Prom
   const [path, more] = positionals;
   if (path === undefined || more !== undefined) throw new UsageError(INSPECT_USAGE);
   if (path.endsWith(".onnx")) return inspectOnnx(path, values.json, terminal);
+  if (path.endsWith(".safetensors") && (await inspectTensors(path, values.json, terminal))) return;
   const adapter = await readAdapter(path, {
     asStored: true,
     ...(values.format !== undefined && { format: formatNamed(values.format) }),
