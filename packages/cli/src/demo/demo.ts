@@ -10,7 +10,7 @@ import { DEMO_USAGE, type DemoOptions, groupsAmong, parseDemoOptions } from "./o
 import { reload } from "./reload.js";
 import { jsonOf, meanScores, type Scores, type SessionResults, summarise } from "./results.js";
 import { meanMatrix, type SessionMatrix } from "./sessions.js";
-import { LABELS, printExamples, printScores, printSessions } from "./tables.js";
+import { LABELS, printExamples, printScores, printSessions, watchedSentences } from "./tables.js";
 import { swapHalves, type Task } from "./task.js";
 
 /** The main job: one seeded person's taste, learned click by click, with everything measured that it is worth. */
@@ -63,6 +63,13 @@ export async function demo(args: readonly string[], terminal: Terminal): Promise
   );
   printSessions(terminal, sessions);
 
+  terminal.status("watching a stream …");
+  const watched = await experiment.watched(task, options.seed);
+  terminal.print(
+    "\nOne such user without EWC, and without a word on where a preference ends or which clicks are bad:\n",
+  );
+  for (const sentence of watchedSentences(watched)) terminal.print(`  ${sentence}`);
+
   const queries = task.unseen.map(({ keyword }) => embedded.keywordVectors[keyword]!);
   const reloaded = await reload(learner, experiment.index, queries);
   terminal.print(
@@ -82,7 +89,7 @@ export async function demo(args: readonly string[], terminal: Terminal): Promise
     ];
     await writeFile(
       options.report,
-      renderReport({ options, task, summary, curve, sessions, time, reloaded, examples }),
+      renderReport({ options, task, summary, curve, sessions, watched, time, reloaded, examples }),
     );
     terminal.print(`Report: ${resolve(options.report)}`);
   }

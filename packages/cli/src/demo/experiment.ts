@@ -7,6 +7,7 @@ import { createLearner } from "./learners.js";
 import { meanMatrix, runSessions, type SessionMatrix } from "./sessions.js";
 import { buildTask, type Task } from "./task.js";
 import { learnFrom, type SeenClick } from "./user.js";
+import { type Watched, watchStream } from "./watched.js";
 
 export const ROWS = ["base", ...(Object.keys(LEARNERS) as LearnerName[])] as const;
 export type RowName = (typeof ROWS)[number];
@@ -136,6 +137,12 @@ export class Experiment {
       matrices.push(await runSessions(this.corpus, this.index, this.evaluator, task, { seed: userSeed, ewcLambda }));
     }
     return meanMatrix(matrices);
+  }
+
+  /** Four preferences without a word on where one ends, then bad clicks: boundary detector and guard at work. */
+  async watched(task: Task, seed: number): Promise<Watched> {
+    const stream = (guarded: boolean) => watchStream(this.corpus, this.index, this.evaluator, task, { seed, guarded });
+    return { guarded: await stream(true), unguarded: await stream(false) };
   }
 
   #score(learner: Pick<Personalizer, "transform">, task: Task, clicks: number): Score {

@@ -6,8 +6,9 @@ import type { DemoOptions } from "./options.js";
 import type { Reload } from "./reload.js";
 import type { SessionResults, Summary } from "./results.js";
 import { forgettingOf } from "./sessions.js";
-import { LABELS, percent } from "./tables.js";
+import { LABELS, percent, watchedSentences } from "./tables.js";
 import type { Task } from "./task.js";
+import type { Watched } from "./watched.js";
 
 export interface ReportData {
   readonly options: DemoOptions;
@@ -15,6 +16,7 @@ export interface ReportData {
   readonly summary: Summary;
   readonly curve: readonly CurvePoint[];
   readonly sessions: SessionResults;
+  readonly watched: Watched;
   readonly time: FeedbackTime;
   readonly reloaded: Reload;
   readonly examples: readonly Example[];
@@ -51,6 +53,10 @@ ${exampleTable(data.examples)}
 <p class="note">The unseen queries that gained most, and the one that lost most. Rank is that of the first emoji that was meant.</p>
 <h2>Four preferences, one after the other</h2>
 ${sessionCharts(data.sessions)}
+<h2>Boundary detector and guard at work</h2>
+${watchedSentences(data.watched)
+  .map((sentence) => `<p>${escapeHtml(sentence)}</p>`)
+  .join("\n")}
 <h2>What it takes</h2>
 <p>One feedback call takes ${time.p50.toFixed(1)} µs (p50), ${time.p99.toFixed(1)} µs (p99). Everything learned is a file of
 ${(reloaded.bytes / 1024).toFixed(0)} KB; loaded again, it answered ${reloaded.same} of ${reloaded.queries} queries the same, bit for bit.</p>

@@ -4,6 +4,7 @@ import { ROWS, type RowName } from "./experiment.js";
 import type { SessionResults, Summary } from "./results.js";
 import { forgettingOf } from "./sessions.js";
 import { mean } from "./statistics.js";
+import type { Watched, WatchedStream } from "./watched.js";
 
 export const LABELS: Readonly<Record<RowName, string>> = {
   base: "before learning",
@@ -64,6 +65,20 @@ export function printSessions(terminal: Terminal, { withEwc, withoutEwc }: Sessi
     rowOf("with EWC", withEwc),
   ]);
   for (const [i, line] of lines.entries()) terminal.print(i === 0 ? terminal.style("dim", line) : line);
+}
+
+/** What the boundary detector and the guard did, a sentence each; the report says the same. */
+export function watchedSentences({ guarded, unguarded }: Watched): string[] {
+  const { changes, detected, badClicks, takenBack } = guarded;
+  const kept = ({ learned, afterBad }: WatchedStream) => `${learned.toFixed(3)} → ${afterBad.toFixed(3)}`;
+  const began = `A new preference began after ${changes.join(", ")} clicks`;
+  return [
+    changes.length === 0
+      ? "One preference only: the boundary detector has nothing to find."
+      : `${began}; the boundary detector said so ${detected.length === 0 ? "never" : `after ${detected.join(", ")}`}.`,
+    `Then ${badClicks} bad clicks, always on the last result; MRR before → after them: ${kept(unguarded)} without a guard, ` +
+      `${kept(guarded)} with one, which took updates back ${takenBack} times.`,
+  ];
 }
 
 export function percent(share: number): string {
