@@ -3,13 +3,14 @@ import type { Attribute, Attributes, Graph, Model, ModelFunction, Node } from ".
 import { describe } from "../order.js";
 import { mapGraphs, renameValues, sorted, valueNames } from "../verbs.js";
 
-/** Functions may call functions, but not this deep. */
+/** Functions may call functions, but not this deep, and not so that this many nodes come of it. */
 const DEEPEST = 32;
+const MOST_NODES = 1_000_000;
 
 /**
  * The model without functions of its own: each call is replaced by the function's nodes, their values under fresh names.
  *
- * @throws OnnxError `invalid-graph` for functions that call themselves
+ * @throws OnnxError `invalid-graph` for functions that call themselves, or each other without bounds
  */
 export function inlineFunctions(model: Model): Model {
   if (model.functions.length === 0) return model;
@@ -28,6 +29,7 @@ function opsetsOf(model: Model): ReadonlyMap<string, number> {
 class Inliner {
   readonly #functions: ReadonlyMap<string, ModelFunction>;
   readonly #names: Set<string>;
+  #nodeCount = 0;
 
   constructor(model: Model) {
     this.#functions = new Map(model.functions.map((each) => [`${each.domain}:${each.name}`, each]));
@@ -47,8 +49,9 @@ class Inliner {
   }
 
   #call(node: Node, called: ModelFunction, depth: number): Node[] {
-    if (depth > DEEPEST) {
-      const problem = `functions call each other more than ${DEEPEST} deep`;
+    this.#nodeCount += called.nodes.length;
+    if (depth > DEEPEST || this.#nodeCount > MOST_NODES) {
+      const problem = `functions call each other more than ${DEEPEST} deep, or make more than ${MOST_NODES} nodes`;
       throw new OnnxError("invalid-graph", describe(node), problem, "Export the model without recursive functions");
     }
     const names = new Map(called.inputs.map((name, index) => [name, node.inputs[index] ?? ""]));

@@ -148,6 +148,20 @@ test("a function that calls itself is refused", () => {
   expect(() => simplify(modelOf([node("Scaled", ["x", "x"], "y", {}, "own")], {}, [loop]))).toThrow(/deep/);
 });
 
+test("functions that call each other twice, thirty times over, are refused before they fill the memory", () => {
+  const twice = (level: number): ModelFunction => ({
+    ...scaled,
+    name: `F${level}`,
+    outputs: ["c"],
+    nodes: [node(`F${level + 1}`, ["a", "b"], "t", {}, "own"), node(`F${level + 1}`, ["t", "b"], "c", {}, "own")],
+  });
+  const functions = [
+    ...Array.from({ length: 30 }, (_, level) => twice(level)),
+    { ...scaled, name: "F30", outputs: ["c"] },
+  ];
+  expect(() => simplify(modelOf([node("F0", ["x", "x"], "y", {}, "own")], {}, functions))).toThrow(/more than/);
+});
+
 test("the branch that is always taken takes the place of its If", () => {
   const branch = (op: string): Graph => ({
     ...modelOf([node(op, ["x"], "t"), node("Neg", ["t"], "r")]).graph,

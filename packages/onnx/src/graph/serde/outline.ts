@@ -9,10 +9,11 @@ import { type ByteSource, Cursor } from "./source.js";
  * data at location "". Documentation strings and unknown fields are left out. Every length is checked against what
  * encloses it, so that the outline, small as it is, can be decoded as it stands.
  *
+ * @param inlineBelow bytes below which elements are copied all the same
  * @throws OnnxError `truncated` if a length runs over the end, `not-onnx` if the bytes are no ONNX model
  */
-export function outline(source: ByteSource): Uint8Array {
-  return new Outline(source).copy();
+export function outline(source: ByteSource, inlineBelow = SMALL): Uint8Array {
+  return new Outline(source, inlineBelow).copy();
 }
 
 /** Elements stay in the outline below this many bytes: what shape chains and other constants take. */
@@ -25,13 +26,15 @@ const EXTERNAL = 1;
 
 class Outline {
   readonly #source: ByteSource;
+  readonly #inlineBelow: number;
   readonly #cursor: Cursor;
   readonly #writer = new BinaryWriter();
   #isModel = false;
   #hasGraph = false;
 
-  constructor(source: ByteSource) {
+  constructor(source: ByteSource, inlineBelow: number) {
     this.#source = source;
+    this.#inlineBelow = inlineBelow;
     this.#cursor = new Cursor(source);
   }
 
@@ -44,7 +47,7 @@ class Outline {
   #message(message: DescMessage, end: number, depth: number): void {
     if (depth > DEEPEST) throw notOnnx(this.#cursor.position, `messages nested more than ${DEEPEST} deep`);
     const layout = layoutOf(message);
-    const bulk = message === (TensorProtoSchema as DescMessage) ? new Bulk() : undefined;
+    const bulk = message === (TensorProtoSchema as DescMessage) ? new Bulk(this.#inlineBelow) : undefined;
     while (this.#cursor.position < end) {
       const start = this.#cursor.position;
       const [number, wireType] = this.#read(start, () => this.#cursor.tag());
@@ -119,16 +122,21 @@ class Outline {
 
 /** The elements of one tensor, if there are so many that they stay outside. */
 class Bulk {
+  readonly #inlineBelow: number;
   #seen = false;
   #isExternal = false;
   #range: { offset: number; length: number } | undefined;
+
+  constructor(inlineBelow: number) {
+    this.#inlineBelow = inlineBelow;
+  }
 
   takes(number: number, wireType: WireType, from: number, to: number, at: number, cursor: Cursor): boolean {
     if (number === TENSOR_FIELDS.dataLocation) this.#isExternal = cursor.bytes(from, to).some((byte) => byte !== 0);
     if (!BULK.has(number) || wireType !== WireType.LengthDelimited) return false;
     if (this.#seen) throw notOnnx(at, "a tensor with its elements twice");
     this.#seen = true;
-    if (to - from < SMALL) return false;
+    if (to - from < Math.max(1, this.#inlineBelow)) return false;
     this.#range = { offset: from, length: to - from };
     return true;
   }

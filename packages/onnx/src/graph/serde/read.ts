@@ -29,9 +29,14 @@ export function readModel(bytes: Uint8Array): Model {
   return readModelFrom(memorySource(bytes));
 }
 
-/** Reads a model of which only the outline is brought into memory, if `source` is a file. @see readModel */
-export function readModelFrom(source: ByteSource): Model {
-  return new Decoder(source).model(parse(outline(source)));
+/**
+ * Reads a model of which only the outline is brought into memory, if `source` is a file.
+ *
+ * @param inlineBelow bytes below which a tensor is brought into memory too; 1024 by default
+ * @see readModel
+ */
+export function readModelFrom(source: ByteSource, inlineBelow?: number): Model {
+  return new Decoder(source).model(parse(outline(source, inlineBelow)));
 }
 
 function parse(bytes: Uint8Array): ModelProto {

@@ -1,0 +1,106 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { MicroLora } from "microlora";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { HostTensor } from "../base/host-tensor.js";
+import type { Targets } from "../graft/modules.js";
+import type { LoraModel } from "../session/lora-model.js";
+import { FIXTURES, feedsOf, fixturePath, randomOf, web } from "../session/models.test-support.js";
+import { openModel } from "../session/open.js";
+import { mergeIntoModel } from "./node.js";
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "microlora-merge-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** A model from a path, its data file beside it if it has one. */
+async function openAt(path: string, targets: Targets = "all-linear"): Promise<LoraModel> {
+  const data = await readFile(`${path}.data`).catch(() => undefined);
+  const model = { model: await readFile(path), ...(data && { externalData: { "model.onnx.data": data } }) };
+  return openModel(model, { ort: web, targets });
+}
+
+async function adapterOf(model: LoraModel): Promise<MicroLora> {
+  const adapter = await model.createAdapter({ rank: 2, alpha: 3 });
+  const random = randomOf(5);
+  for (const { name } of model.modules) {
+    const lora = adapter.getAdapter(name)!;
+    for (let i = 0; i < lora.loraB.length; i++) lora.loraB[i] = 0.1 * random();
+  }
+  return adapter;
+}
+
+function largestDifference(a: HostTensor["data"], b: HostTensor["data"]): number {
+  return Array.from(a as Float32Array).reduce(
+    (most, value, i) => Math.max(most, Math.abs(value - (b as Float32Array)[i]!)),
+    0,
+  );
+}
+
+describe.each(FIXTURES)("%s", (name) => {
+  test("merged, it gives what it gives with the adapter beside it, and the base when it is taken out again", async () => {
+    const path = fixturePath(name);
+    await using base = await openAt(path);
+    const adapter = await adapterOf(base);
+    const to = join(folder, name, "merged", "model.onnx");
+    await mergeIntoModel(path, to, adapter);
+    await using merged = await openAt(to);
+
+    const feeds = feedsOf(name, 2, 7);
+    const output = name === "bert-legacy" ? "last_hidden_state" : "logits";
+    const runs = [await base.run(feeds, { adapters: adapter }), await merged.run(feeds), await base.run(feeds)];
+    const [beside, inside, without] = runs.map((run) => run[output]!.data as Float32Array);
+    expect(largestDifference(beside!, without!)).toBeGreaterThan(0.01);
+    expect(largestDifference(beside!, inside!)).toBeLessThan(2e-5);
+
+    const again = join(folder, name, "again", "model.onnx");
+    await mergeIntoModel(to, again, adapter, { sign: -1 });
+    await using restored = await openAt(again);
+    expect(largestDifference((await restored.run(feeds))[output]!.data as Float32Array, without!)).toBeLessThan(1e-5);
+    expect((await readdir(join(folder, name, "again"))).some((file) => file.endsWith(".part"))).toBe(false);
+  });
+
+  test("a fresh adapter changes no byte", async () => {
+    const path = fixturePath(name);
+    await using base = await openAt(path);
+    const to = join(folder, name, "same", "model.onnx");
+    await mergeIntoModel(path, to, await base.createAdapter());
+    expect(Buffer.compare(await readFile(path), await readFile(to))).toBe(0);
+  });
+
+  test("the base is not written over", async () => {
+    const path = fixturePath(name);
+    await using base = await openAt(path);
+    await expect(mergeIntoModel(path, path, await base.createAdapter())).rejects.toMatchObject({
+      code: "external-data",
+    });
+  });
+});
+
+test("the parts of a packed projection are merged into one weight", async () => {
+  const path = fixturePath("gpt2-legacy");
+  await using whole = await openAt(path);
+  const parts = whole.found.modules.filter(({ slice }) => slice !== undefined).map(({ name }) => name);
+  expect(parts.length).toBeGreaterThan(3);
+  await using base = await openAt(path, parts);
+  const adapter = await adapterOf(base);
+  const to = join(folder, "parts.onnx");
+  await mergeIntoModel(path, to, adapter);
+  await using merged = await openAt(to);
+  const feeds = feedsOf("gpt2-legacy", 2, 7);
+  const [beside, inside] = [await base.run(feeds, { adapters: adapter }), await merged.run(feeds)];
+  const difference = largestDifference(beside.logits!.data as Float32Array, inside.logits!.data as Float32Array);
+  expect(difference).toBeLessThan(2e-5);
+});
+
+test("an adapter of another model is refused", async () => {
+  await using bert = await openAt(fixturePath("bert-legacy"));
+  const adapter = await bert.createAdapter();
+  const to = join(folder, "other.onnx");
+  await expect(mergeIntoModel(fixturePath("gpt2-legacy"), to, adapter)).rejects.toMatchObject({
+    code: "unknown-module",
+  });
+});

@@ -1,0 +1,110 @@
+import { type FileHandle, mkdir, open, realpath, rename, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import type { MicroLora } from "microlora";
+import { OnnxError } from "../base/errors.js";
+import { openFile, readModelFile } from "../graph/serde/node.js";
+import { readModelFrom } from "../graph/serde/read.js";
+import { externalLocations } from "../session/files.js";
+import { type Change, planMerge } from "./plan.js";
+
+/** Bytes that are in memory at a time. */
+const CHUNK = 1 << 20;
+
+/**
+ * Writes a model with an adapter merged into its weights: the same files but for the bytes of these weights, streamed. Data
+ * files are written beside the new model under their names, so that such a model needs another folder. Nothing is at the new
+ * place before all of it is written.
+ *
+ * @param from path of the base model, which is not touched
+ * @param to path of the merged one
+ * @param options sign -1 takes a merged adapter out again, up to the rounding of the weights
+ * @throws OnnxError as `readModel`, and `unknown-module`, `shape-mismatch`, `not-finite`, `external-data` if files would be
+ * written over those of the base, `unsupported-type` for quantised weights and those that are used elsewhere too
+ */
+export async function mergeIntoModel(
+  from: string,
+  to: string,
+  adapter: MicroLora,
+  { sign = 1 }: { readonly sign?: 1 | -1 } = {},
+): Promise<void> {
+  const placed = readPlaces(from);
+  const changes = planMerge(readModelFile(from), placed, adapter, sign);
+  const files = ["", ...externalLocations(placed)].map((location) => ({
+    from: location === "" ? from : join(dirname(from), location),
+    to: location === "" ? to : join(dirname(to), location),
+    changes: changes.filter((change) => change.location === location).sort((a, b) => a.offset - b.offset),
+  }));
+  for (const file of files) await refuseOverwrite(file.from, file.to);
+  const written: { readonly temporary: string; readonly to: string }[] = [];
+  try {
+    for (const file of files) {
+      const temporary = join(dirname(file.to), `.${basename(file.to)}.${process.pid}.part`);
+      await mkdir(dirname(file.to), { recursive: true });
+      written.push({ temporary, to: file.to });
+      await copyChanged(file.from, temporary, file.changes);
+    }
+    for (const { temporary, to: place } of written.toReversed()) await rename(temporary, place);
+  } finally {
+    for (const { temporary } of written) await rm(temporary, { force: true });
+  }
+}
+
+/** The model with every tensor left in its file. */
+function readPlaces(path: string) {
+  using source = openFile(path);
+  return readModelFrom(source, 0);
+}
+
+async function refuseOverwrite(from: string, to: string): Promise<void> {
+  const place = await realpath(to).catch(() => resolve(to));
+  if (place !== (await realpath(from))) return;
+  throw new OnnxError(
+    "external-data",
+    to,
+    "it is a file of the base model",
+    "Write the merged model to another folder",
+  );
+}
+
+async function copyChanged(from: string, to: string, changes: readonly Change[]): Promise<void> {
+  const input = await open(from, "r");
+  const output = await open(to, "w");
+  try {
+    const { size } = await input.stat();
+    let position = 0;
+    for (const change of changes) {
+      await copy(input, output, position, change.offset);
+      await copyRows(input, output, change);
+      position = change.offset + change.rows * change.rowBytes;
+    }
+    await copy(input, output, position, size);
+    await output.sync();
+  } finally {
+    await input.close();
+    await output.close();
+  }
+}
+
+async function copy(input: FileHandle, output: FileHandle, from: number, to: number): Promise<void> {
+  for (let at = from; at < to; at += CHUNK) await output.write(await read(input, at, Math.min(CHUNK, to - at)));
+}
+
+async function copyRows(input: FileHandle, output: FileHandle, change: Change): Promise<void> {
+  const atATime = Math.max(1, Math.floor(CHUNK / change.rowBytes));
+  for (let first = 0; first < change.rows; first += atATime) {
+    const count = Math.min(atATime, change.rows - first);
+    const bytes = await read(input, change.offset + first * change.rowBytes, count * change.rowBytes);
+    await output.write(change.apply(bytes, first));
+  }
+}
+
+async function read(input: FileHandle, at: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await input.read(bytes, done, length - done, at + done);
+    if (bytesRead === 0)
+      throw new OnnxError("truncated", `byte ${at + done}`, "the file ends here", "Get the whole file again");
+    done += bytesRead;
+  }
+  return bytes;
+}

@@ -1,0 +1,167 @@
+import type { LoraAdapter, MicroLora } from "microlora";
+import { OnnxError } from "../base/errors.js";
+import { findModules, type Module } from "../graft/modules.js";
+import { intOf } from "../graph/attributes.js";
+import { fromTensor, toTensor } from "../graph/evaluate/dense.js";
+import { inferTypes } from "../graph/infer/infer.js";
+import type { DType, Graph, Model, Node, Tensor } from "../graph/ir.js";
+import { producersOf } from "../graph/verbs.js";
+import { shapesOfOne } from "../session/memory.js";
+
+/** Bytes of a file that a merge changes: a matrix, some of whose rows can be changed at a time. */
+export interface Change {
+  /** The file, relative to the model's folder; "" for the model's own. */
+  readonly location: string;
+  readonly offset: number;
+  readonly rows: number;
+  readonly rowBytes: number;
+  /** The bytes of the rows from `first` on as they are to be. @throws OnnxError `not-finite` */
+  apply(bytes: Uint8Array, first: number): Uint8Array;
+}
+
+const MERGEABLE: ReadonlySet<DType> = new Set<DType>(["float32", "float64", "float16", "bfloat16"]);
+
+/**
+ * What a merge of an adapter changes in a model's files: W + scaling A B for each of its modules.
+ *
+ * @param placed the same model, read with every tensor left in its file
+ * @param sign -1 takes a merged adapter out again
+ * @throws OnnxError `unknown-module`, `shape-mismatch`, and `unsupported-type` for weights that are quantised, or that
+ * something beside the module takes too
+ */
+export function planMerge(model: Model, placed: Model, adapter: MicroLora, sign: 1 | -1 = 1): Change[] {
+  const { graph } = inferTypes(model);
+  const modules = new Map(findModules(graph, shapesOfOne(graph.types)).modules.map((each) => [each.name, each]));
+  const changes = adapter.config.modules.map(({ module: name }) => {
+    const module = modules.get(name);
+    const lora = adapter.getAdapter(name)!;
+    if (module === undefined) throw refuse("unknown-module", name, "the model has no module of that name");
+    if (module.inFeatures !== lora.inFeatures || module.outFeatures !== lora.outFeatures) {
+      const sizes = `${lora.inFeatures}x${lora.outFeatures}, and the module's ${module.inFeatures}x${module.outFeatures}`;
+      throw refuse("shape-mismatch", name, `the adapter is ${sizes}`);
+    }
+    return changeOf(graph, placed.graph.initializers, module, lora, sign);
+  });
+  return combined(changes);
+}
+
+/** One change a weight: the parts of a packed projection lie in the same one. */
+function combined(changes: readonly Change[]): Change[] {
+  const byPlace = new Map<string, Change>();
+  for (const change of changes) {
+    const place = `${change.offset} ${change.location}`;
+    const before = byPlace.get(place);
+    const both = before && {
+      ...change,
+      apply: (bytes: Uint8Array, first: number) => change.apply(before.apply(bytes, first), first),
+    };
+    byPlace.set(place, both ?? change);
+  }
+  return [...byPlace.values()];
+}
+
+function refuse(
+  code: "unknown-module" | "shape-mismatch" | "unsupported-type",
+  name: string,
+  problem: string,
+): OnnxError {
+  return new OnnxError(
+    code,
+    `module ${JSON.stringify(name)}`,
+    problem,
+    "Merge into the model that the adapter was made for",
+  );
+}
+
+function changeOf(
+  graph: Graph,
+  weights: Graph["initializers"],
+  module: Module,
+  lora: LoraAdapter,
+  sign: 1 | -1,
+): Change {
+  const site = module.sites[0]!;
+  const weight = weights.get(site.weight);
+  if (weight?.data.kind !== "external")
+    throw refuse("unsupported-type", module.name, "its weight is no initializer of elements");
+  if (!MERGEABLE.has(weight.dtype)) throw refuse("unsupported-type", module.name, `its weight is ${weight.dtype}`);
+  const users = graph.nodes.filter(({ inputs }) => inputs.includes(site.weight)).length;
+  if (users > module.sites.length) throw refuse("unsupported-type", module.name, "something else takes its weight too");
+  const { location, offset, length } = weight.data;
+  const [rows, columns] = weight.dims as [number, number];
+  const isInOut = isStoredInOut(graph, site.node, site.weight);
+  const factors = factorsOf(module, lora, isInOut, sign, isInOut ? columns : rows);
+  return {
+    location,
+    offset,
+    rows,
+    rowBytes: length / rows,
+    apply: (bytes, first) => addProduct(module.name, weight, bytes, first, factors),
+  };
+}
+
+/** Whether the rows of a stored weight are the module's inputs: for MatMul and Gather, turned by every transposition. */
+function isStoredInOut(graph: Graph, node: Node, weight: string): boolean {
+  const producers = producersOf(graph);
+  let isInOut = intOf(node.attributes, "transB", 0) === 0;
+  const from = node.op === "Gather" ? node.inputs[0] : node.inputs[1];
+  for (let name = from; name !== undefined && name !== weight; ) {
+    const producer = producers.get(name);
+    if (producer?.op === "Transpose") isInOut = !isInOut;
+    name = producer?.inputs[0];
+  }
+  return isInOut;
+}
+
+/** The change as left^T right: [rank, rows] and [rank, columns] of the stored matrix. */
+interface Factors {
+  readonly rank: number;
+  readonly left: Float32Array;
+  readonly right: Float32Array;
+  readonly scaling: number;
+}
+
+function factorsOf(module: Module, lora: LoraAdapter, isInOut: boolean, sign: 1 | -1, width: number): Factors {
+  const { rank, loraA, loraB } = lora;
+  const outputs = new Float32Array(rank * width);
+  for (let r = 0; r < rank; r++) {
+    let from = r * lora.outFeatures;
+    for (const [start, count] of module.slice?.ranges ?? [[0, lora.outFeatures] as const]) {
+      outputs.set(loraB.subarray(from, from + count), r * width + start);
+      from += count;
+    }
+  }
+  const [left, right] = isInOut ? [loraA, outputs] : [outputs, loraA];
+  return { rank, left, right, scaling: sign * lora.scaling };
+}
+
+/** Sums in float64, rounded once, so that a merge that is taken out again differs by no more than the weights' rounding. */
+function addProduct(name: string, weight: Tensor, bytes: Uint8Array, first: number, factors: Factors): Uint8Array {
+  const { rank, left, right, scaling } = factors;
+  const [rows, columns] = weight.dims as [number, number];
+  const count = bytes.length / (bytesOf(weight) / rows);
+  const part = fromTensor({ dtype: weight.dtype, dims: [count, columns], data: { kind: "bytes", bytes } })!;
+  const { data } = part;
+  for (let row = 0; row < count; row++) {
+    for (let r = 0; r < rank; r++) {
+      const factor = scaling * left[r * rows + first + row]!;
+      for (let column = 0; column < columns; column++)
+        data[row * columns + column]! += factor * right[r * columns + column]!;
+    }
+  }
+  const merged = toTensor(part)!;
+  if (merged.data.kind !== "bytes" || !fromTensor(merged)!.data.every(Number.isFinite)) {
+    const problem = `a merged weight is not a finite ${weight.dtype}`;
+    throw new OnnxError(
+      "not-finite",
+      `module ${JSON.stringify(name)}`,
+      problem,
+      "Merge an adapter with smaller weights",
+    );
+  }
+  return merged.data.bytes;
+}
+
+function bytesOf({ data }: Tensor): number {
+  return data.kind === "external" ? data.length : 0;
+}
