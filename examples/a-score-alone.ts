@@ -32,7 +32,7 @@ function requestsUntilRight(learner: Learner, request: (k: number) => void): num
   return Number.POSITIVE_INFINITY;
 }
 
-using scored = await createLearner(0.0005);
+using scored = await createLearner(0.001);
 const byScore = requestsUntilRight(scored, (k) => {
   const output = answer(scored);
   scored.explore(`request-${k}`, { x, output }, k);
@@ -40,7 +40,7 @@ const byScore = requestsUntilRight(scored, (k) => {
   scored.learn(`request-${k}`, { quality }, k);
 });
 
-using told = await createLearner(0.05);
+using told = await createLearner(0.2);
 const byGradient = requestsUntilRight(told, () => {
   const output = answer(told);
   const c = cosine(output, wanted);

@@ -42,6 +42,7 @@ export class Learner {
   readonly #pending: PendingRequests;
   readonly #sessions = new Statistics();
   readonly #modules = new Statistics();
+  readonly #bases = new Map<string, Float32Array>();
   #explorations = 0;
 
   /** @throws MicroLoraError `invalid-config`, `out-of-range`, `memory-full` */
@@ -89,7 +90,7 @@ export class Learner {
   keep(id: string, request: Request, now: number): void {
     const kept = this.#pendingOf(id, request, null);
     this.#pending.checkRoom(kept, now);
-    this.#pending.put({ ...kept, x: request.x.slice() }, now);
+    this.#pending.put(kept, now);
   }
 
   /**
@@ -103,7 +104,7 @@ export class Learner {
     this.#pending.checkRoom(kept, now);
     writeNoise(noise, this.config.seed, this.#explorations++);
     for (let i = 0; i < noise.length; i++) request.output[i]! += this.config.exploration * noise[i]!;
-    this.#pending.put({ ...kept, x: request.x.slice() }, now);
+    this.#pending.put(kept, now);
   }
 
   /**
@@ -134,8 +135,9 @@ export class Learner {
   learnBatch(batch: readonly { readonly request: Request; readonly chosen: ChoiceSignal["chosen"] }[]): void {
     const examples = batch.map(({ request, chosen }, i) => {
       const { module, x, base } = this.#kept(request);
+      const own = base.slice();
       const rejected = batch.flatMap(({ chosen: other }, j) => (i === j ? [] : [other]));
-      return { module, x, base, signal: readSignal({ chosen, rejected }, base.length) };
+      return { module, x, base: own, signal: readSignal({ chosen, rejected }, base.length) };
     });
     if (this.lora.enabled) this.#updates.learnBatch(examples);
   }
@@ -206,23 +208,30 @@ export class Learner {
     this.lora[Symbol.dispose]();
   }
 
-  /** A request as it is kept, sharing x with the caller. */
+  /** A request as it is kept, sharing nothing with the caller. */
   #pendingOf(id: string, request: Request, noise: Float32Array | null): Omit<PendingRequest, "at"> {
     const { session = null, latencyMicroseconds = null } = request;
-    return { id, session, latencyMicroseconds, ...this.#kept(request), noise };
+    const { module, x, base } = this.#kept(request);
+    checkAllFinite(x, "x");
+    checkAllFinite(base, "output");
+    return { id, session, latencyMicroseconds, module, x: x.slice(), base: base.slice(), noise };
   }
 
-  /** The module of a request, its input, and its output without the adapter's delta. */
+  /** The module of a request, its input, and its output without the adapter's delta, in an array that the next call writes anew. */
   #kept({ x, output, module: named, latencyMicroseconds }: Request): KeptRequest {
     checkLatency(latencyMicroseconds);
     const { modules } = this.lora.config;
     const module = named ?? (modules.length === 1 ? modules[0]!.module : "");
     const adapter = this.lora.adapterOf(module);
     checkFloats(x, adapter.inFeatures, "x");
-    const base = new Float32Array(adapter.outFeatures);
+    let base = this.#bases.get(module);
+    if (base === undefined) {
+      base = this.lora.allocate(adapter.outFeatures);
+      this.#bases.set(module, base);
+    }
+    base.fill(0);
     if (output === undefined) return { module, x, base };
     checkFloats(output, adapter.outFeatures, "output");
-    checkAllFinite(output, "output");
     if (this.lora.enabled) adapter.forwardAdd(x, base);
     for (let i = 0; i < base.length; i++) base[i] = output[i]! - base[i]!;
     return { module, x, base };

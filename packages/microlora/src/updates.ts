@@ -3,7 +3,7 @@ import type { Method } from "./adapter/methods.js";
 import { MicroLoraError } from "./base/errors.js";
 import { checkState } from "./checkpoint/state.js";
 import type { Boundary } from "./learn/boundaries.js";
-import { limitDelta } from "./learn/capacity.js";
+import { DeltaLimit } from "./learn/capacity.js";
 import { Evaluation } from "./learn/evaluation.js";
 import type { Example, KeptRequest } from "./learn/example.js";
 import { advantageOf, type Baseline, NO_BASELINE, reinforceGradient, withScore } from "./learn/exploration.js";
@@ -52,6 +52,7 @@ export class Updates {
   readonly #lora: MicroLora;
   readonly #config: ResolvedLearner;
   readonly #evaluations = new Map<string, Evaluation>();
+  readonly #limits: readonly DeltaLimit[];
   readonly #replay: Replay | null;
   readonly #guard: Guard | null;
   readonly #boundary: Boundary | null;
@@ -70,6 +71,7 @@ export class Updates {
     this.#guard = config.guard && new Guard(config.guard);
     this.#boundary = boundary;
     this.#boundaryState = boundary?.start() ?? [];
+    this.#limits = lora.config.modules.map(({ module }) => new DeltaLimit(lora.adapterOf(module)));
     for (const { module, outFeatures } of lora.config.modules) {
       const [output, gradient] = [lora.allocate(outFeatures), lora.allocate(outFeatures)];
       this.#evaluations.set(module, new Evaluation(lora.adapterOf(module), config, output, gradient));
@@ -253,7 +255,7 @@ export class Updates {
   #limit(): void {
     const { maxDelta } = this.#config;
     if (maxDelta === null) return;
-    for (const { adapter } of this.#evaluations.values()) if (limitDelta(adapter, maxDelta)) this.#limited++;
+    for (const limit of this.#limits) if (limit.enforce(maxDelta)) this.#limited++;
   }
 
   #remember(before: readonly AdapterState[]): void {

@@ -1,4 +1,5 @@
 import type { LoraAdapter } from "../adapter/lora-adapter.js";
+import type { Pointer } from "../kernels/contract.js";
 
 /** How much of an adapter is in use. */
 export interface Capacity {
@@ -13,9 +14,48 @@ export interface Capacity {
 
 /** Norm of the delta, sqrt(|scaling * A B|^2 + |bias|^2), from rank x rank numbers: |A B|^2 = sum_kr (A A^T)_kr (B B^T)_kr. */
 export function deltaNorm(adapter: LoraAdapter): number {
-  const [a, b] = [gram(adapter, "A"), gram(adapter, "B")];
-  const product = a.reduce((sum, value, i) => sum + value * b[i]!, 0);
-  return Math.sqrt(Math.max(0, adapter.scaling ** 2 * product) + biasSquares(adapter));
+  return new DeltaLimit(adapter).norm();
+}
+
+/** A hard limit on the norm of an adapter's delta; its views are made once, so that a check allocates nothing. */
+export class DeltaLimit {
+  readonly #adapter: LoraAdapter;
+  readonly #a: Pointer;
+  readonly #b: Pointer;
+  readonly #bias: Pointer;
+
+  constructor(adapter: LoraAdapter) {
+    this.#adapter = adapter;
+    this.#a = adapter.loraA.byteOffset;
+    this.#b = adapter.loraB.byteOffset;
+    this.#bias = adapter.bias?.byteOffset ?? 0;
+  }
+
+  norm(): number {
+    const { rank, inFeatures, outFeatures, runtime, scaling } = this.#adapter;
+    const { kernels, f32, scratch } = runtime;
+    const a = scratch.rows.reserve(2 * rank);
+    const b = a + 4 * rank;
+    let product = 0;
+    for (let r = 0; r < rank; r++) {
+      kernels.project(this.#a, this.#a + 4 * r * inFeatures, a, rank, inFeatures);
+      kernels.project(this.#b, this.#b + 4 * r * outFeatures, b, rank, outFeatures);
+      for (let k = 0; k < rank; k++) product += f32[(a >>> 2) + k]! * f32[(b >>> 2) + k]!;
+    }
+    const squares = this.#bias === 0 ? 0 : kernels.sumSquares(this.#bias, outFeatures);
+    return Math.sqrt(Math.max(0, scaling ** 2 * product) + squares);
+  }
+
+  /** Shrinks B and the bias until the norm is at most `limit`; whether anything had to be shrunk. */
+  enforce(limit: number): boolean {
+    const norm = this.norm();
+    if (norm <= limit) return false;
+    const { rank, outFeatures, runtime } = this.#adapter;
+    const excess = Number.isFinite(norm) ? 1 - (limit / norm) * (1 - 1e-5) : 1;
+    runtime.kernels.apply(this.#b, this.#b, rank * outFeatures, excess);
+    if (this.#bias !== 0) runtime.kernels.apply(this.#bias, this.#bias, outFeatures, excess);
+    return true;
+  }
 }
 
 export function capacityOf(adapter: LoraAdapter): Capacity {
@@ -60,10 +100,6 @@ function gram(adapter: LoraAdapter, factor: "A" | "B"): Float64Array {
   return products;
 }
 
-function biasSquares({ bias, runtime }: LoraAdapter): number {
-  return bias === undefined ? 0 : runtime.kernels.sumSquares(bias.byteOffset, bias.length);
-}
-
 const SWEEPS = 30;
 
 /** Eigenvalues and eigenvectors [n, n], a column each, of a symmetric matrix, by Jacobi's rotations (Golub & Van Loan, 8.5). */
@@ -91,15 +127,4 @@ function rotate(m: Float64Array, vectors: Float64Array, n: number, p: number, q:
   for (let k = 0; k < n; k++) turn(m, k * n + p, k * n + q);
   for (let k = 0; k < n; k++) turn(m, p * n + k, q * n + k);
   for (let k = 0; k < n; k++) turn(vectors, k * n + p, k * n + q);
-}
-
-/** Shrinks B and the bias until the norm of the delta is at most `limit`; whether anything had to be shrunk. */
-export function limitDelta(adapter: LoraAdapter, limit: number): boolean {
-  const norm = deltaNorm(adapter);
-  if (norm <= limit) return false;
-  const { loraB, bias, runtime } = adapter;
-  const excess = Number.isFinite(norm) ? 1 - (limit / norm) * (1 - 1e-5) : 1;
-  runtime.kernels.apply(loraB.byteOffset, loraB.byteOffset, loraB.length, excess);
-  if (bias !== undefined) runtime.kernels.apply(bias.byteOffset, bias.byteOffset, bias.length, excess);
-  return true;
 }

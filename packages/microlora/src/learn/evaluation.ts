@@ -1,6 +1,5 @@
 import type { AdapterState, LoraAdapter } from "../adapter/lora-adapter.js";
-import { checkFinite } from "../base/check.js";
-import { norm } from "../base/unit.js";
+import { checkAllFinite, checkFinite } from "../base/check.js";
 import type { Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { ratingLoss, softmaxCrossEntropy, tripletMargin } from "./losses.js";
@@ -46,8 +45,11 @@ export class Evaluation {
     const { runtime, outFeatures } = this.adapter;
     const [y, gradient] = [this.output.byteOffset, this.gradient.byteOffset];
     const { loss, score } = lossAt(runtime, this.#settings, y, outFeatures, signal, reference, gradient);
-    checkFinite(norm(this.gradient), "gradient");
     this.score = score;
+    if (loss !== null && !Number.isFinite(loss)) {
+      checkAllFinite(base, "output");
+      checkFinite(loss, "loss");
+    }
     return loss;
   }
 }
@@ -71,8 +73,7 @@ export function lossAt(
     return { loss: signal.loss, score: 0 };
   }
   const items = placeItems(runtime, score, signal.items, n);
-  const scores = new Float64Array(signal.items.length);
-  const slopes = new Float64Array(signal.items.length);
+  const { scores, slopes } = items;
   scoreItems(runtime, score, y, n, items, scores);
   const loss =
     signal.kind === "rating"
@@ -81,7 +82,6 @@ export function lossAt(
         ? softmaxCrossEntropy(scores, signal.chosen, temperature, slopes)
         : tripletMargin(scores, signal.chosen, margin, slopes);
   backThroughScores(runtime, score, y, n, items, scores, slopes, gradient);
-  checkFinite(loss, "loss");
   return { loss, score: scores[signal.kind === "rating" ? 0 : signal.chosen]! };
 }
 

@@ -11,14 +11,31 @@ export interface Items {
   readonly pointers: readonly Pointer[];
   /** What each is divided by: its length for `cosine`, 1 for `dot`. */
   readonly lengths: Float64Array;
+  /** Room for their scores, and for dLoss/dScore. */
+  readonly scores: Float64Array;
+  readonly slopes: Float64Array;
+}
+
+/** Items by their number, reused by every call: good until the next one. */
+const reused = new Map<number, Items & { readonly pointers: Pointer[] }>();
+
+function itemsOf(count: number): Items & { readonly pointers: Pointer[] } {
+  let items = reused.get(count);
+  if (items === undefined) {
+    const numbers = () => new Float64Array(count);
+    items = { pointers: new Array<Pointer>(count).fill(0), lengths: numbers(), scores: numbers(), slopes: numbers() };
+    reused.set(count, items);
+  }
+  return items;
 }
 
 /** Candidates where they are, if that is the memory already, or copied. @throws MicroLoraError `not-finite`, `out-of-range` */
 export function placeItems(runtime: Runtime, name: ScoreName, items: readonly Float32Array[], n: number): Items {
   const { kernels, f32, scratch } = runtime;
   const copies = scratch.output.reserve(items.length * n);
-  const lengths = new Float64Array(items.length);
-  const pointers = items.map((item, j) => {
+  const placed = itemsOf(items.length);
+  for (let j = 0; j < items.length; j++) {
+    const item = items[j]!;
     let pointer = item.byteOffset;
     if (item.buffer !== runtime.buffer) {
       pointer = copies + 4 * j * n;
@@ -29,10 +46,10 @@ export function placeItems(runtime: Runtime, name: ScoreName, items: readonly Fl
       checkAllFinite(item, `items[${j}]`);
       checkRange(norm(item), 0, Math.sqrt(LARGEST_SQUARES), `length of items[${j}]`);
     }
-    lengths[j] = name === "cosine" ? Math.sqrt(squares) || 1 : 1;
-    return pointer;
-  });
-  return { pointers, lengths };
+    placed.lengths[j] = name === "cosine" ? Math.sqrt(squares) || 1 : 1;
+    placed.pointers[j] = pointer;
+  }
+  return placed;
 }
 
 /** Of a vector, so that float32 holds its products with others. */

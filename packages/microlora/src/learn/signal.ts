@@ -79,26 +79,25 @@ const KINDS: Readonly<
   quality: { keys: [], read: readQuality },
 };
 
+const KIND_NAMES = Object.keys(KINDS) as (keyof typeof KINDS)[];
+
 /**
  * Checks feedback and tells its kind.
  * @param width outFeatures of the module
  * @throws MicroLoraError `nothing-to-learn-from`, `mixed-feedback`, `not-shown`, `shape-mismatch`, `not-finite`, `out-of-range`
  */
 export function readSignal(feedback: AnyFeedback, width: number): Signal {
-  const given = Object.entries(feedback ?? {}).flatMap(([key, value]) => (value === undefined ? [] : [key]));
-  const kind = (Object.keys(KINDS) as (keyof typeof KINDS)[]).find((key) => given.includes(key));
+  const fields = (feedback ?? {}) as Fields;
+  const kind = KIND_NAMES.find((key) => fields[key] !== undefined);
   if (kind === undefined) {
     const remedy = "Pass a gradient, what was chosen, a rating or a quality";
     throw new MicroLoraError("nothing-to-learn-from", "feedback", "is of no kind", remedy);
   }
-  const stray = given.find((key) => key !== kind && !KINDS[kind].keys.includes(key));
-  if (stray !== undefined) {
-    throw new MicroLoraError(
-      "mixed-feedback",
-      `feedback.${stray}`,
-      `does not go with ${kind}`,
-      "Pass one kind at a time",
-    );
+  const { keys } = KINDS[kind];
+  for (const key in fields) {
+    if (key === kind || keys.includes(key) || fields[key as keyof Fields] === undefined) continue;
+    const remedy = "Pass one kind at a time";
+    throw new MicroLoraError("mixed-feedback", `feedback.${key}`, `does not go with ${kind}`, remedy);
   }
   return KINDS[kind].read(feedback as Fields, width);
 }
