@@ -103,12 +103,12 @@ export const reduceProd = reduction(({ g, x, op, c, sum }) => {
   return op("Mul", g, op("Where", op("Equal", zerosElsewhere, c(0)), others, c(0)));
 }, true);
 
-/** y (g - sum(g y)) along the axis */
+/** y (g - sum(g y)) along the axis; g and the sum are close where attention is even, so they are subtracted first. */
 export const softmax: Vjp = ({ node, builder, gradients }) => {
+  const y = node.outputs[0]!;
   const axes = builder.ints(intOf(node.attributes, "axis", -1));
-  const weighted = builder.op("Mul", [gradients[0]!, node.outputs[0]!]);
-  const sum = builder.op("ReduceSum", [weighted, axes], { keepdims: 1 });
-  return [builder.op("Sub", [weighted, builder.op("Mul", [node.outputs[0]!, sum])])];
+  const sum = builder.op("ReduceSum", [builder.op("Mul", [gradients[0]!, y]), axes], { keepdims: 1 });
+  return [builder.op("Mul", [y, builder.op("Sub", [gradients[0]!, sum])])];
 };
 
 /** g - e^y sum(g) along the axis */
