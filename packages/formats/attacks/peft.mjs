@@ -41,6 +41,8 @@ function slow() {
 
 /** name: [code, { config, weights }] */
 export const peft = {
+  // What the others are made from: nothing is wrong with it.
+  sound: [null, folder(CONFIG)],
   "config-empty": ["bad-header", folder("")],
   "config-no-json": ["bad-header", folder('{"peft_type":')],
   "config-a-list": ["bad-header", folder("[]")],
