@@ -4,8 +4,11 @@ import { describe, expect, test } from "vitest";
 import type { FormatErrorCode } from "../base/errors.js";
 import { expectFormatError } from "../base/refusals.test-support.js";
 import { FILE_FORMATS, type FileFormatName } from "../formats.js";
+import { writeGguf } from "../gguf/write-container.js";
+import { writeOnnxAdapter } from "../onnx-adapter/container.js";
 import { CONFIG_FILE, WEIGHTS_FILE } from "../peft/config.js";
 import { decodePeft } from "../peft/decode.js";
+import { encodeSafetensors } from "../safetensors/safetensors.js";
 import { counted } from "./counted.test-support.js";
 import { READERS } from "./readers.test-support.js";
 
@@ -55,6 +58,44 @@ test.each(HOSTILE)("%s is refused as %s, with work bounded by its size", (path, 
   expect((error as Error).message.length).toBeLessThan(1000);
   expect(allocated, "bytes allocated").toBeLessThan(FACTOR * size + FIXED);
   expect(readings, "readings").toBeLessThan(FACTOR * size + FIXED);
+});
+
+/** Files of so many empty tensors, too large to keep. */
+const MANY: Readonly<Record<string, (count: number) => Uint8Array>> = {
+  gguf(count) {
+    const tensors = Array.from({ length: count }, (_, i) => ({
+      name: `t${i}`,
+      shape: [0],
+      type: "F32" as const,
+      data: new Uint8Array(),
+    }));
+    const texts = { "general.type": "adapter", "adapter.type": "lora", "general.architecture": "qwen2" };
+    const entries = Object.entries(texts).map(([key, value]) => [key, { type: "STRING" as const, value }] as const);
+    return writeGguf(new Map(entries), tensors);
+  },
+  onnx_adapter(count) {
+    const tensor = { dtype: "F32", shape: [0], data: new Uint8Array() } as const;
+    const parameters = new Map(Array.from({ length: count }, (_, i) => [`t${i}`, tensor]));
+    return writeOnnxAdapter({ adapterVersion: 1, modelVersion: 1, parameters });
+  },
+  safetensors(count) {
+    const tensor = { dtype: "F32", shape: [0], data: new Uint8Array() } as const;
+    const tensors = new Map(Array.from({ length: count }, (_, i) => [`t${i}`, tensor]));
+    return encodeSafetensors({ metadata: new Map(), tensors });
+  },
+};
+
+test.each(Object.keys(MANY))("%s: work grows no faster than a header of very many tensors", (name) => {
+  for (const count of [1000, 20_000]) {
+    const bytes = MANY[name]!(count);
+    const { error, allocated, read: readings } = counted(() => READERS[name]!.read(bytes));
+    expect(error).toMatchObject({
+      name: "FormatError",
+      code: expect.stringMatching(/^(unexpected-tensor|bad-name|bad-config)$/),
+    });
+    expect(allocated).toBeLessThan(FACTOR * bytes.length + FIXED);
+    expect(readings).toBeLessThan(FACTOR * bytes.length + FIXED);
+  }
 });
 
 describe.each(Object.keys(READERS))("%s", (name) => {
