@@ -1,0 +1,96 @@
+// Real transformers.js pipelines that use an adapter and learn. Usage: node pipelines.mjs FOLDER_OF_MODELS
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { env, pipeline } from "@huggingface/transformers";
+import { attach, cosine, openModel, tokenNll } from "@microlora/onnx/node";
+import * as ort from "onnxruntime-node";
+
+const models = resolve(process.argv[2]);
+const folder = mkdtempSync(join(tmpdir(), "microlora-pipelines-"));
+env.allowRemoteModels = false;
+env.localModelPath = folder;
+
+function check(holds, what) {
+  console.log(`${holds ? "ok" : "FAILED"}: ${what}`);
+  if (!holds) process.exitCode = 1;
+}
+
+/** Lays a model out as transformers.js wants it. */
+function layOut(name, from) {
+  cpSync(join(models, from), join(folder, name), { recursive: true });
+  mkdirSync(join(folder, name, "onnx"));
+  cpSync(join(models, from, "model.onnx"), join(folder, name, "onnx/model.onnx"));
+  return join(folder, name, "onnx/model.onnx");
+}
+
+/** A tokenizer of bytes, as the models with a vocabulary of 256 have none. */
+function byteTokenizer(name) {
+  let next = 256;
+  const isPrinted = (byte) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  const letters = Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(isPrinted(byte) ? byte : next++));
+  const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
+  const tokenizer = {
+    version: "1.0",
+    added_tokens: [{ id: 0, content: letters[0], special: true, normalized: false }],
+    normalizer: null,
+    pre_tokenizer: bytes,
+    post_processor: null,
+    decoder: bytes,
+    model: { type: "BPE", vocab: Object.fromEntries(letters.map((letter, byte) => [letter, byte])), merges: [] },
+  };
+  const config = { tokenizer_class: "GPT2Tokenizer", model_max_length: 256, pad_token: letters[0], padding_side: "left" };
+  writeFileSync(join(folder, name, "tokenizer.json"), JSON.stringify(tokenizer));
+  writeFileSync(join(folder, name, "tokenizer_config.json"), JSON.stringify(config));
+}
+
+async function embeddings() {
+  const path = layOut("minilm", "minilm");
+  const pipe = await pipeline("feature-extraction", "minilm", { dtype: "fp32" });
+  const texts = ["a walk in the rain", "stock prices"];
+  const embed = async () => [...(await pipe(texts, { pooling: "mean", normalize: true })).data];
+  const dot = (e) => e.slice(0, 384).reduce((sum, value, i) => sum + value * e[384 + i], 0);
+  const before = await embed();
+  const model = await openModel(path, { ort, targets: ["query", "value"] });
+  const attached = attach(pipe, model);
+  check((await embed()).every((value, i) => value === before[i]), "feature-extraction without an adapter is the same");
+  attached.adapters = await model.createAdapter({ rank: 2, learning: { learningRate: 0.5 } });
+  check((await embed()).every((value, i) => value === before[i]), "a fresh adapter changes nothing");
+  const loss = cosine({ left: [0], right: [1], targets: [0.9] });
+  const feeds = await attached.encode(texts);
+  for (let step = 0; step < 10; step++) await attached.learn({ feeds, loss });
+  const after = dot(await embed());
+  check(after > dot(before) + 0.05, `learning draws two texts together: cosine ${dot(before).toFixed(3)} -> ${after.toFixed(3)}`);
+  attached[Symbol.dispose]();
+  check((await embed()).every((value, i) => value === before[i]), "detached, it is the pipeline that it was");
+  await model[Symbol.asyncDispose]();
+}
+
+async function generation() {
+  const path = layOut("llama", "tiny-llama/optimum-with-past");
+  byteTokenizer("llama");
+  const pipe = await pipeline("text-generation", "llama", { dtype: "fp32" });
+  const generate = async (options) => (await pipe("My cat is ", { max_new_tokens: 4, ...options }))[0].generated_text;
+  const before = await generate({ do_sample: false });
+  const model = await openModel(path, { ort, targets: "all-linear" });
+  const attached = attach(pipe, model);
+  check((await generate({ do_sample: false })) === before, "text-generation without an adapter is the same");
+  attached.adapters = await model.createAdapter({ rank: 4, alpha: 8, learning: { learningRate: 0.3, ewcLambda: 0 } });
+  const feeds = await attached.encode(["My cat is Tom."]);
+  const labels = feeds.input_ids;
+  for (let step = 0; step < 150; step++) await attached.learn({ feeds, loss: tokenNll({ labels }) });
+  const after = await generate({ do_sample: false });
+  check(after === "My cat is Tom.", `greedy, with the cache of keys and values, it says ${JSON.stringify(after)}`);
+  const sampled = await generate({ do_sample: true, temperature: 0.1, top_k: 5 });
+  check(sampled.startsWith("My cat is "), `sampled: ${JSON.stringify(sampled)}`);
+  attached[Symbol.dispose]();
+  check((await generate({ do_sample: false })) === before, "detached, it is the pipeline that it was");
+  await model[Symbol.asyncDispose]();
+}
+
+try {
+  await embeddings();
+  await generation();
+} finally {
+  rmSync(folder, { recursive: true });
+}
