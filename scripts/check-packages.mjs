@@ -12,7 +12,7 @@ const CORE_LIMIT_BYTES = 20 * 1024;
 const folder = mkdtempSync(join(tmpdir(), "microlora-pack-"));
 const run = (command, ...args) => execFileSync(command, args, { stdio: "inherit" });
 try {
-  for (const name of ["microlora", "formats", "embed", "cli"]) {
+  for (const name of ["microlora", "formats", "embed", "onnx", "cli"]) {
     const packed = execFileSync("npm", ["pack", "--json", "--pack-destination", folder, "-w", `packages/${name}`]);
     const [{ filename, size, unpackedSize }] = Object.values(JSON.parse(packed));
     console.log(`${name}: ${size} bytes packed, ${unpackedSize} unpacked`);

@@ -15,7 +15,9 @@ async function main() {
   const ones = ids.map(() => 1);
   const feeds = { input_ids: ints(ids, [rows, tokens]), attention_mask: ints(ones, [rows, tokens]) };
   const base = await (await ort.InferenceSession.create("/fixtures/gpt2-legacy/model.onnx")).run(
-    Object.fromEntries(Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new ort.Tensor(type, data, dims)])),
+    Object.fromEntries(
+      Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new ort.Tensor(type, data, dims)]),
+    ),
   );
   const opening = performance.now();
   const model = await openModel("/fixtures/gpt2-legacy/model.onnx", { ort, targets: ["q_proj", "v_proj", "c_fc"] });

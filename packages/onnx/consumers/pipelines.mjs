@@ -39,7 +39,12 @@ function byteTokenizer(name) {
     decoder: bytes,
     model: { type: "BPE", vocab: Object.fromEntries(letters.map((letter, byte) => [letter, byte])), merges: [] },
   };
-  const config = { tokenizer_class: "GPT2Tokenizer", model_max_length: 256, pad_token: letters[0], padding_side: "left" };
+  const config = {
+    tokenizer_class: "GPT2Tokenizer",
+    model_max_length: 256,
+    pad_token: letters[0],
+    padding_side: "left",
+  };
   writeFileSync(join(folder, name, "tokenizer.json"), JSON.stringify(tokenizer));
   writeFileSync(join(folder, name, "tokenizer_config.json"), JSON.stringify(config));
 }
@@ -53,16 +58,28 @@ async function embeddings() {
   const before = await embed();
   const model = await openModel(path, { ort, targets: ["query", "value"] });
   const attached = attach(pipe, model);
-  check((await embed()).every((value, i) => value === before[i]), "feature-extraction without an adapter is the same");
+  check(
+    (await embed()).every((value, i) => value === before[i]),
+    "feature-extraction without an adapter is the same",
+  );
   attached.adapters = await model.createAdapter({ rank: 2, learning: { learningRate: 0.5 } });
-  check((await embed()).every((value, i) => value === before[i]), "a fresh adapter changes nothing");
+  check(
+    (await embed()).every((value, i) => value === before[i]),
+    "a fresh adapter changes nothing",
+  );
   const loss = cosine({ left: [0], right: [1], targets: [0.9] });
   const feeds = await attached.encode(texts);
   for (let step = 0; step < 10; step++) await attached.learn({ feeds, loss });
   const after = dot(await embed());
-  check(after > dot(before) + 0.05, `learning draws two texts together: cosine ${dot(before).toFixed(3)} -> ${after.toFixed(3)}`);
+  check(
+    after > dot(before) + 0.05,
+    `learning draws two texts together: cosine ${dot(before).toFixed(3)} -> ${after.toFixed(3)}`,
+  );
   attached[Symbol.dispose]();
-  check((await embed()).every((value, i) => value === before[i]), "detached, it is the pipeline that it was");
+  check(
+    (await embed()).every((value, i) => value === before[i]),
+    "detached, it is the pipeline that it was",
+  );
   await model[Symbol.asyncDispose]();
 }
 
