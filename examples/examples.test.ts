@@ -13,6 +13,9 @@ const says: Readonly<Record<string, readonly RegExp[]>> = {
     /right after \d+ scores, or after \d+ gradients/,
     /without an exploration: nothing-to-learn-from/,
   ],
+  "a-language-model-of-ones-own.js": [
+    /before: facts 0\.01\d, other text 0\.01\d\nafter: {2}facts 0\.[5-9]\d+, other text 0\.0[01]\d/,
+  ],
   "guarded.js": [
     /right for 4 of 4 inputs\n/,
     /the guard took the last updates back/,

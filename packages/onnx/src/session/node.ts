@@ -10,13 +10,16 @@ import { LoraModel, type OpenOptions } from "./lora-model.js";
 import { type ModelSource, openModel as openElsewhere } from "./open.js";
 
 /**
- * Opens a model and puts adapters on the targets. Of a path, onnxruntime maps the weights from the files where they are.
+ * Opens a model and puts adapters on the targets. Of a path, onnxruntime-node maps the weights from
+ * the files where they are; onnxruntime-web gets them in memory.
  * @param source path or `file:` URL, or what the package's `openModel` takes
  * @throws OnnxError `not-onnx`, `truncated`, `external-data`, `invalid-graph`, `unsupported-type`, `unknown-module`
  */
 export async function openModel(source: ModelSource, options: OpenOptions): Promise<LoraModel> {
   const path = pathOf(source);
-  return path === undefined ? openElsewhere(source, options) : LoraModel.open(filesAt(path), options);
+  if (path === undefined) return openElsewhere(source, options);
+  const mapsFiles = options.ort.env?.versions?.node !== undefined;
+  return LoraModel.open(mapsFiles ? filesAt(path) : filesInMemory(readAll(path)), options);
 }
 
 function pathOf(source: ModelSource): string | undefined {
@@ -56,7 +59,7 @@ function withLocation(tensor: Tensor, locate: (location: string) => string): Ten
     : tensor;
 }
 
-/** A model whose files are in several folders, brought into memory. */
+/** A model and its data files, brought into memory. */
 function readAll(path: string): ModelBytes {
   const read = (location: string) => [location, readFileSync(join(dirname(path), location))] as const;
   const externalData = Object.fromEntries([...externalLocations(readModelFile(path))].map(read));

@@ -32,6 +32,8 @@ export interface OrtSessionOptions {
 }
 
 export interface Ort {
+  /** Says which of onnxruntime's packages it is. */
+  readonly env?: { readonly versions?: { readonly node?: string } };
   readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => OrtTensor;
   readonly InferenceSession: {
     create(model: string | Uint8Array, options?: OrtSessionOptions): Promise<OrtSession>;
