@@ -29,6 +29,11 @@ export function scalarLike(context: VjpContext, number: number, value: string): 
   return context.builder.constant(dtype === "float64" ? "float64" : "float32", [number], []);
 }
 
+/** A number that was counted, in the element type of the value that it meets. */
+export function castLike(context: VjpContext, count: string, value: string): string {
+  return context.builder.cast(count, dtypeOf(context, value) === "float64" ? "float64" : "float32");
+}
+
 /** The shape of a value as an int64 vector. */
 export function shapeVector(context: VjpContext, value: string): string {
   const shape = staticShape(context, value);

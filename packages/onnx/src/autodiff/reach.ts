@@ -6,7 +6,7 @@ import { rowOf } from "./table.js";
 const FLOATS: ReadonlySet<DType> = new Set(["float16", "bfloat16", "float32", "float64"]);
 
 /** Operators whose first output holds the codes of a real number: its gradient is that with respect to the code. */
-const CODES = new Set([
+const QUANTIZING = new Set([
   "QuantizeLinear",
   "DynamicQuantizeLinear",
   "QLinearMatMul",
@@ -40,7 +40,7 @@ export function reach(graph: Graph, from: Iterable<string>, to: Iterable<string>
     if (output === "" || (index > 0 && FIRST_ONLY.has(node.op))) return false;
     const dtype = graph.types.get(output)?.dtype;
     if (dtype === undefined || FLOATS.has(dtype)) return true;
-    const areCodes = CODES.has(node.op) || (MOVES.has(node.op) && node.inputs.some((input) => codes.has(input)));
+    const areCodes = QUANTIZING.has(node.op) || (MOVES.has(node.op) && node.inputs.some((input) => codes.has(input)));
     if (areCodes) codes.add(output);
     return areCodes;
   };

@@ -1,3 +1,4 @@
+import { TYPE_CODES } from "./dtype.js";
 import type { Attribute, Attributes, DType, Node, Tensor } from "./ir.js";
 
 /** What an attribute may be given as: integers and lists of them unless `float` or `floats` says otherwise. */
@@ -35,6 +36,11 @@ export class GraphBuilder {
   /** Adds a node with one output, and returns the name of that. @param domain "" for the standard operators */
   op(op: string, inputs: readonly string[], attributes: Record<string, AttributeValue> = {}, domain = ""): string {
     return this.ops(op, inputs, 1, attributes, domain)[0]!;
+  }
+
+  /** A value in another element type. */
+  cast(value: string, dtype: keyof typeof TYPE_CODES): string {
+    return this.op("Cast", [value], { to: TYPE_CODES[dtype] });
   }
 
   /** Adds a node with several outputs, and returns their names. */

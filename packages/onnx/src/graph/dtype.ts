@@ -40,3 +40,15 @@ export function byteLength(dtype: DType, elements: number): number | undefined {
   const bits = BITS[dtype];
   return bits === undefined ? undefined : Math.ceil((elements * bits) / 8);
 }
+
+/** How an attribute names the element types that nodes are made to cast to. Source: onnx.proto, TensorProto.DataType */
+export const TYPE_CODES = {
+  float32: 1,
+  int32: 6,
+  int64: 7,
+  float16: 10,
+  float64: 11,
+  bfloat16: 16,
+} as const satisfies {
+  readonly [T in DType]?: number;
+};

@@ -144,17 +144,13 @@ function tanhGelu(row: Unary): string {
   return op("Mul", g, op("Mul", op("Add", op("Add", t, c(1)), slope), c(0.5)));
 }
 
-/** onnx.proto, TensorProto.DataType */
-const FLOAT = 1;
-const DOUBLE = 11;
-
 /** The gradient in the input's element type; codes of real numbers have gradients of floats as they are. */
 export const cast: Vjp = (context) => {
   const dtype = dtypeOf(context, context.node.inputs[0]!);
   const gradient = context.gradients[0]!;
   const isCode = dtype !== "float64" && dtype !== "float32";
   if (isCode || dtype === dtypeOf(context, context.node.outputs[0]!)) return [gradient];
-  return [context.builder.op("Cast", [gradient], { to: dtype === "float64" ? DOUBLE : FLOAT })];
+  return [context.builder.cast(gradient, dtype)];
 };
 
 export const identity: Vjp = ({ gradients }) => [gradients[0]];

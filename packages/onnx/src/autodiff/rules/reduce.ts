@@ -1,6 +1,6 @@
 import { intOf, intsOf } from "../../graph/attributes.js";
 import { unsupported } from "../../graph/unsupported.js";
-import { constantInts, dtypeOf, expandLike, scalarLike, shapeOf, staticShape, where } from "../emit.js";
+import { castLike, constantInts, expandLike, scalarLike, shapeOf, staticShape, where } from "../emit.js";
 import type { Vjp, VjpContext } from "../vjp.js";
 
 /** What a row for a reduction sees: g and y with the reduced dimensions kept as ones, so that they broadcast to x. */
@@ -60,7 +60,7 @@ export const reduceMean = reduction(({ g, x, op, c, context }) => {
   const known = countOfKnownAxes(context);
   if (known !== undefined) return op("Div", g, c(known));
   const count = op("Div", op("Size", x), op("Max", op("Size", node.outputs[0]!), builder.constant("int64", [1], [])));
-  return op("Div", g, builder.op("Cast", [count], { to: dtypeOf(context, x) === "float64" ? 11 : 1 }));
+  return op("Div", g, castLike(context, count, x));
 });
 
 /** How many elements a mean was taken over, if the reduced dimensions are known and the others are not. */
@@ -124,8 +124,7 @@ export const globalAveragePool: Vjp = (context) => {
   const { node, builder, gradients } = context;
   const x = node.inputs[0]!;
   const [whole, rest] = [x, node.outputs[0]!].map((value) => builder.op("Size", [value]));
-  const to = dtypeOf(context, x) === "float64" ? 11 : 1;
-  const count = builder.op("Cast", [builder.op("Div", [whole!, rest!])], { to });
+  const count = castLike(context, builder.op("Div", [whole!, rest!]), x);
   return [expandLike(context, builder.op("Div", [gradients[0]!, count]), x)];
 };
 

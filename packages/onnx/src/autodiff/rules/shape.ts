@@ -76,15 +76,12 @@ export const slice: Vjp = (context) => {
   const pick = (value: string) => builder.op("Gather", [builder.op("Shape", [value]), at]);
   const zero = builder.constant("int64", [0], []);
   const dims = pick(x);
-  const from = builder.op("Cast", [starts], { to: INT64 });
+  const from = builder.cast(starts, "int64");
   const positive = builder.op("Where", [builder.op("Less", [from, zero]), builder.op("Add", [from, dims]), from]);
   const before = builder.op("Max", [builder.op("Min", [positive, dims]), zero]);
   const after = builder.op("Sub", [builder.op("Sub", [dims, pick(gradients[0]!)]), before]);
   return [padAxes(context, gradients[0]!, before, after, at)];
 };
-
-/** onnx.proto, TensorProto.DataType */
-const INT64 = 7;
 
 /** The padding that undoes a Slice with step 1, if it is the same in every run: before each dimension, and after each. */
 function padsOfSlice(context: VjpContext): number[] | undefined {

@@ -115,7 +115,7 @@ function integerProduct(
   bias: string,
 ): string {
   const zeros = bZero ? [aZero, bZero] : aZero ? [aZero] : [];
-  const product = tools.op("Cast", [tools.op("MatMulInteger", [a, b, ...zeros])], { to: 1 });
+  const product = tools.builder.cast(tools.op("MatMulInteger", [a, b, ...zeros]), "float32");
   return tools.plus(tools.op("Mul", [product, tools.op("Mul", [aScale, bScale])]), bias);
 }
 

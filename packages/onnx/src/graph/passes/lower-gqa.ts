@@ -83,9 +83,9 @@ function projections(tools: Tools, { query, keyValue, size }: Heads): readonly [
 
 /** How many keys each row has before the first query, int64 [batch, 1, 1, 1]: none in a prompt, which may be padded on the right. */
 function startOf(tools: Tools, sequence: string): string {
-  const total = tools.op("Cast", [tools.op("Reshape", [tools.input(5), tools.ints(-1, 1, 1, 1)])], { to: 7 });
+  const total = tools.builder.cast(tools.op("Reshape", [tools.input(5), tools.ints(-1, 1, 1, 1)]), "int64");
   const ends = tools.op("Add", [total, tools.ints(1)]);
-  const longest = tools.op("Cast", [tools.op("Reshape", [tools.input(6), tools.ints(1)])], { to: 7 });
+  const longest = tools.builder.cast(tools.op("Reshape", [tools.input(6), tools.ints(1)]), "int64");
   const isPrompt = tools.op("Equal", [longest, sequence]);
   return tools.op("Where", [isPrompt, tools.ints(0), tools.op("Sub", [ends, sequence])]);
 }

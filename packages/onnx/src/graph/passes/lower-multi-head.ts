@@ -155,11 +155,11 @@ function maskBias(tools: Tools, mask: string, key: string): readonly string[] {
   const rank = tools.rankOf(mask);
   const lowest = tools.scalar(tools.attribute("mask_filter_value", -10000));
   const bias = (allowed: string) => [tools.op("Where", [allowed, tools.scalar(0), lowest])];
-  const positive = (value: string) => tools.op("Greater", [tools.op("Cast", [value], { to: 7 }), tools.ints(0)]);
+  const positive = (value: string) => tools.op("Greater", [tools.builder.cast(value, "int64"), tools.ints(0)]);
   if (rank === 2) return bias(positive(tools.op("Unsqueeze", [mask, tools.ints(1, 2)])));
   if (rank === 3) return bias(positive(tools.op("Unsqueeze", [mask, tools.ints(1)])));
   if (rank !== 1) throw unsupported(tools.node, `no rule for a mask of rank ${rank ?? "unknown"}`);
-  const counts = tools.op("Cast", [tools.op("Reshape", [mask, tools.ints(-1, 1, 1, 1)])], { to: 7 });
+  const counts = tools.builder.cast(tools.op("Reshape", [mask, tools.ints(-1, 1, 1, 1)]), "int64");
   const keys = range(tools, tools.op("Shape", [key], { start: 2, end: 3 }));
   return bias(tools.op("Less", [keys, counts]));
 }

@@ -41,7 +41,7 @@ export const embedLayerNormalization: Lowering = (tools) => {
 /** How many tokens of each row count, int32 [batch]; zeros without a mask. */
 function maskCount(tools: Tools, ids: string, mask: string): string {
   if (mask) return tools.op("ReduceSum", [mask, tools.ints(1)], { keepdims: 0 });
-  const zero = tools.op("Cast", [tools.ints(0)], { to: 6 });
+  const zero = tools.builder.cast(tools.ints(0), "int32");
   return tools.op("Expand", [zero, tools.op("Shape", [ids], { end: 1 })]);
 }
 

@@ -1,11 +1,10 @@
+import { TYPE_CODES } from "../dtype.js";
 import type { Attribute, Attributes, DType, Graph, Model, Node, TensorType, ValueInfo } from "../ir.js";
 import { mapGraphs, valueNames } from "../verbs.js";
 
 const NARROW: ReadonlySet<DType> = new Set(["float16", "bfloat16"]);
 
-/** onnx.proto, TensorProto.DataType: float, and the 16-bit types that become it. */
-const FLOAT = 1;
-const NARROW_CODES: ReadonlySet<number> = new Set([10, 16]);
+const NARROW_CODES: ReadonlySet<number> = new Set([TYPE_CODES.float16, TYPE_CODES.bfloat16]);
 
 /** Attributes that hold an element type. */
 const TYPE_ATTRIBUTES = ["to", "dtype", "output_dtype", "softmax_precision", "stash_type"];
@@ -38,7 +37,7 @@ function widenGraph(graph: Graph, names: Set<string>, outer: ReadonlyMap<string,
   const before: Node[] = [];
   const widenValue = (name: string) => {
     const result = unused(`${name}_float32`, names);
-    before.push(castNode(name, result, FLOAT));
+    before.push(castNode(name, result));
     wide.set(name, result);
   };
   for (const [name, { dtype }] of graph.initializers) if (NARROW.has(dtype)) widenValue(name);
@@ -68,7 +67,7 @@ function widenNode(node: Node, names: Set<string>, wide: Map<string, string>): r
     const name = node.outputs[0]!;
     const result = unused(`${name}_float32`, names);
     wide.set(name, result);
-    return [node, castNode(name, result, FLOAT)];
+    return [node, castNode(name, result)];
   }
   const attributes = mapGraphs(widenAttributes(node), (graph) => widenGraph(graph, names, wide));
   const inputs = node.inputs.map((input) => wide.get(input) ?? input);
@@ -78,7 +77,7 @@ function widenNode(node: Node, names: Set<string>, wide: Map<string, string>): r
 function widenAttributes(node: Node): Attributes {
   const entries = Object.entries(node.attributes).map(([name, each]): [string, Attribute] => {
     if (each.kind === "int" && TYPE_ATTRIBUTES.includes(name) && NARROW_CODES.has(each.value)) {
-      return [name, { kind: "int", value: FLOAT }];
+      return [name, { kind: "int", value: TYPE_CODES.float32 }];
     }
     if (node.op === "ConstantOfShape" && each.kind === "tensor" && NARROW.has(each.value.dtype)) {
       return [name, widenTensor(each)];
@@ -111,8 +110,8 @@ function fromFloat16(bits: number): number {
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
 }
 
-function castNode(input: string, output: string, to: number): Node {
-  const attributes: Attributes = { to: { kind: "int", value: to } };
+function castNode(input: string, output: string): Node {
+  const attributes: Attributes = { to: { kind: "int", value: TYPE_CODES.float32 } };
   return { name: output, op: "Cast", domain: "", inputs: [input], outputs: [output], attributes };
 }
 
