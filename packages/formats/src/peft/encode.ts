@@ -29,7 +29,7 @@ export function toTensors(
   options: PeftOptions = {},
 ): { readonly tensors: TensorFile; readonly config: string } {
   checkLoraFile(file);
-  const targets = withOneRule(options.uniform ? toUniform(file.targets).targets : file.targets);
+  const targets = withBiases(withOneRule(options.uniform ? toUniform(file.targets).targets : file.targets));
   const tensors = new Map<string, Tensor>();
   for (const target of targets) {
     for (const [part, tensor] of parts(target, options)) tensors.set(`${PREFIX}${target.module}.${part}`, tensor);
@@ -47,15 +47,27 @@ function withOneRule(targets: readonly LoraTarget[]): readonly LoraTarget[] {
   return targets.map((target) => ({ ...target, rsLora: false, alpha: scalingOf(target) * target.rank }));
 }
 
+/** PEFT knows one `lora_bias` for all, and none for embeddings. */
+function withBiases(targets: readonly LoraTarget[]): readonly LoraTarget[] {
+  const isBiased = targets.some(({ bias }) => bias?.some((value) => value !== 0));
+  return targets.map(({ bias, ...target }) => {
+    if (!isBiased) return target;
+    if (target.kind === "linear") return { ...target, bias: bias ?? new Float32Array(target.outFeatures) };
+    throw new FormatError(
+      "bad-value",
+      target.module,
+      "is an embedding beside modules with a bias",
+      "PEFT has no lora_bias for embeddings: leave the bias or the embedding out",
+    );
+  });
+}
+
 function parts(target: LoraTarget, options: PeftOptions): [string, Tensor][] {
   const { module, kind, rank, inFeatures, outFeatures, loraA, loraB, bias } = target;
   const dtype = options.dtype ?? target.dtype;
   const a = storeFloats(loraA, [rank, inFeatures], dtype, `${module}.loraA`);
   const b = storeFloats(transpose(loraB, rank, outFeatures), [outFeatures, rank], dtype, `${module}.loraB`);
   if (kind === "embedding") {
-    if (bias !== undefined) {
-      throw new FormatError("bad-value", `${module}.bias`, "belongs to an embedding", "PEFT has no bias there");
-    }
     return [
       ["lora_embedding_A", a],
       ["lora_embedding_B", b],

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { expectRefusal } from "../base/refusals.test-support.js";
 import { fromMicroLora, toMicroLora } from "../native/micro-lora.js";
 import { toFloats } from "../picture/floats.js";
-import { delta64, expectClose, fileOf, sampleTarget } from "../picture/pictures.test-support.js";
+import { delta64, expectClose, fileOf, floats, sampleTarget } from "../picture/pictures.test-support.js";
 import { foldReplaced } from "../picture/replaced.js";
 import type { Tensor } from "../picture/tensor-file.js";
 import { decodeSafetensors, encodeSafetensors } from "../safetensors/safetensors.js";
@@ -193,6 +193,16 @@ test("odd ranks, alphas and module names survive", () => {
     }),
     { numRuns: 200 },
   );
+});
+
+test("PEFT's bias is one for all modules, and none beside embeddings", () => {
+  const [biased, plain] = [sampleTarget("a", 1, { bias: floats(3, 1) }), sampleTarget("b", 2)];
+  const back = decodePeft(encodePeft(fileOf(biased, plain)));
+  expect(back.targets.map(({ bias }) => bias?.length)).toEqual([3, 3]);
+  expectClose(back.targets[0]!.bias!, biased.bias!, 1e-6);
+  expectRefusal(() => encodePeft(fileOf(biased, { ...plain, kind: "embedding" })), "bad-value", "b");
+  const zeros = { ...plain, module: "z", kind: "embedding" as const, bias: new Float32Array(3) };
+  expect(json(encodePeft(fileOf(zeros, plain)).config).lora_bias).toBe(false);
 });
 
 test("parts that do not belong together are refused", () => {
