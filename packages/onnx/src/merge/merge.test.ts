@@ -101,6 +101,6 @@ test("an adapter of another model is refused", async () => {
   const adapter = await bert.createAdapter();
   const to = join(folder, "other.onnx");
   await expect(mergeIntoModel(fixturePath("gpt2-legacy"), to, adapter)).rejects.toMatchObject({
-    code: "unknown-module",
+    code: "wrong-base",
   });
 });

@@ -2,9 +2,11 @@ import { type FileHandle, mkdir, open, realpath, rename, rm } from "node:fs/prom
 import { basename, dirname, join, resolve } from "node:path";
 import type { MicroLora } from "microlora";
 import { OnnxError } from "../base/errors.js";
-import { openFile, readModelFile } from "../graph/serde/node.js";
+import { openFile } from "../graph/serde/node.js";
 import { readModelFrom } from "../graph/serde/read.js";
-import { externalLocations } from "../session/files.js";
+import { externalLocations, type ModelFiles } from "../session/files.js";
+import { fingerprintOf } from "../session/fingerprint.js";
+import { filesAt } from "../session/node.js";
 import { type Change, planMerge } from "./plan.js";
 
 /** Bytes that are in memory at a time. */
@@ -18,7 +20,7 @@ const CHUNK = 1 << 20;
  * @param from path of the base model, which is not touched
  * @param to path of the merged one
  * @param options sign -1 takes a merged adapter out again, up to the rounding of the weights
- * @throws OnnxError as `readModel`, and `unknown-module`, `shape-mismatch`, `not-finite`, `external-data` if files would be
+ * @throws OnnxError as `readModel`, and `wrong-base`, `unknown-module`, `shape-mismatch`, `not-finite`, `external-data` if files would be
  * written over those of the base, `unsupported-type` for quantised weights and those that are used elsewhere too
  */
 export async function mergeIntoModel(
@@ -27,8 +29,10 @@ export async function mergeIntoModel(
   adapter: MicroLora,
   { sign = 1 }: { readonly sign?: 1 | -1 } = {},
 ): Promise<void> {
+  const base = filesAt(from);
+  if (sign === 1) await checkBase(adapter, base);
   const placed = readPlaces(from);
-  const changes = planMerge(readModelFile(from), placed, adapter, sign);
+  const changes = planMerge(base.model, placed, adapter, sign);
   const files = ["", ...externalLocations(placed)].map((location) => ({
     from: location === "" ? from : join(dirname(from), location),
     to: location === "" ? to : join(dirname(to), location),
@@ -47,6 +51,14 @@ export async function mergeIntoModel(
   } finally {
     for (const { temporary } of written) await rm(temporary, { force: true });
   }
+}
+
+async function checkBase({ config }: MicroLora, base: ModelFiles): Promise<void> {
+  if (config.baseModel === null) return;
+  const fingerprint = await fingerprintOf(base);
+  if (config.baseModel === fingerprint) return;
+  const problem = `it was made for ${config.baseModel}, and this model is ${fingerprint}`;
+  throw new OnnxError("wrong-base", "adapter", problem, "Merge it into its own base model");
 }
 
 /** The model with every tensor left in its file. */

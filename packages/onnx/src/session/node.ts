@@ -31,7 +31,7 @@ function pathOf(source: ModelSource): string | undefined {
  * A model on a disk, read but for its weights. Links are followed first (Hugging Face's cache is made of them), since
  * onnxruntime refuses a file that leads out of its folder.
  */
-function filesAt(path: string): ModelFiles {
+export function filesAt(path: string): ModelFiles {
   const file = realpathSync(path);
   const folder = dirname(file);
   const locate = (location: string) => relative(folder, realpathSync(join(dirname(path), location)));
