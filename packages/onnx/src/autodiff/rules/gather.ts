@@ -1,4 +1,5 @@
 import { intOf, stringOf } from "../../graph/attributes.js";
+import type { Node } from "../../graph/ir.js";
 import { unsupported } from "../../graph/unsupported.js";
 import { reshape, scalarLike, shapePart, shapeVector, zerosLike } from "../emit.js";
 import type { Vjp } from "../vjp.js";
@@ -42,7 +43,7 @@ export const scatterElements: Vjp = (context) => {
   const { node, builder, gradients } = context;
   const [, indices = "", updates = ""] = node.inputs;
   const axis = intOf(node.attributes, "axis", 0);
-  const reduction = checkedReduction(context.node.attributes, node);
+  const reduction = checkedReduction(node);
   const cleared = () => builder.op("ScatterElements", [gradients[0]!, indices, zerosLike(context, updates)], { axis });
   return [
     context.wanted(0) ? (reduction === "add" ? gradients[0] : cleared()) : undefined,
@@ -54,7 +55,7 @@ export const scatterElements: Vjp = (context) => {
 export const scatterND: Vjp = (context) => {
   const { node, builder, gradients } = context;
   const [, indices = "", updates = ""] = node.inputs;
-  const reduction = checkedReduction(context.node.attributes, node);
+  const reduction = checkedReduction(node);
   const cleared = () => builder.op("ScatterND", [gradients[0]!, indices, zerosLike(context, updates)]);
   return [
     context.wanted(0) ? (reduction === "add" ? gradients[0] : cleared()) : undefined,
@@ -63,8 +64,8 @@ export const scatterND: Vjp = (context) => {
   ];
 };
 
-function checkedReduction(attributes: Parameters<typeof stringOf>[0], node: Parameters<typeof unsupported>[0]): string {
-  const reduction = stringOf(attributes, "reduction", "none");
+function checkedReduction(node: Node): string {
+  const reduction = stringOf(node.attributes, "reduction", "none");
   if (reduction !== "none" && reduction !== "add") throw unsupported(node, `no rule for reduction "${reduction}"`);
   return reduction;
 }

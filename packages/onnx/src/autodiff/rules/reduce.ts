@@ -75,8 +75,8 @@ function countOfKnownAxes(context: VjpContext): number | undefined {
 
 /** Of several equal extremes each has an equal share, as PyTorch's amax gives it. */
 export const reduceExtremum = reduction(({ g, x, y, op, c, sum }) => {
-  const isIt = op("Where", op("Equal", x, y), op("Add", c(1), op("Mul", x, c(0))), c(0));
-  return op("Where", op("Equal", x, y), op("Div", g, sum(isIt)), c(0));
+  const isIt = op("Equal", x, y);
+  return op("Where", isIt, op("Div", g, sum(op("Where", isIt, c(1), c(0)))), c(0));
 }, true);
 
 export const reduceL1 = reduction(({ g, x, op }) => op("Mul", op("Sign", x), g), true);
@@ -96,7 +96,7 @@ export const reduceSumSquare = reduction(({ g, x, op, c }) => op("Mul", x, op("M
 /** The product of the others: y/x without a zero, elsewhere that of all but one zero. */
 export const reduceProd = reduction(({ g, x, op, c, sum }) => {
   const isZero = op("Equal", x, c(0));
-  const ones = op("Where", isZero, c(1), op("Mul", x, c(0)));
+  const ones = op("Where", isZero, c(1), c(0));
   const safe = op("Where", isZero, c(1), x);
   const others = op("Div", sum(safe, "ReduceProd"), safe);
   const zerosElsewhere = op("Sub", sum(ones), ones);

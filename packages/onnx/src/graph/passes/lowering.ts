@@ -1,6 +1,5 @@
 import { floatOf } from "../attributes.js";
 import type { AttributeValue, GraphBuilder } from "../builder.js";
-import { numbersOf } from "../constants.js";
 import type { Node, Shape, Tensor, TensorType } from "../ir.js";
 
 /** What a lowering sees of its node, and what it writes with. */
@@ -76,14 +75,6 @@ export class Tools {
     const known = this.sizeOf(value, axis);
     if (known !== undefined) return this.ints(known);
     return this.op("Shape", [value], axis === -1 ? { start: -1 } : { start: axis, end: axis + 1 });
-  }
-
-  isConstant(value: string): boolean {
-    return this.#context.constantOf(value) !== undefined;
-  }
-
-  constantNumbers(value: string): readonly number[] | undefined {
-    return value === "" ? undefined : numbersOf(this.#context.constantOf(value));
   }
 
   attribute(name: string, byDefault: number): number {
