@@ -1,0 +1,102 @@
+// Usage: node run.mjs [--model FOLDER] [--sizes 1x32,8x64] [--runs N] [--threads N] [--no-peer]
+// Interleaved in turns, medians of paired ratios with quartiles. The folder holds model.onnx and config.json of MiniLM.
+import { spawn } from "node:child_process";
+import { cpus } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import * as ort from "onnxruntime-node";
+import { openModel, vjp } from "../../packages/onnx/dist/node.js";
+
+const { values } = parseArgs({
+  options: {
+    model: { type: "string", default: join(import.meta.dirname, "../../../shared/models/minilm") },
+    sizes: { type: "string", default: "1x32,1x64,1x128,8x64,8x128,32x128" },
+    runs: { type: "string", default: "15" },
+    threads: { type: "string", default: "2" },
+    "no-peer": { type: "boolean", default: false },
+  },
+});
+const folder = resolve(values.model);
+const path = join(folder, "model.onnx");
+const threads = Number(values.threads);
+const sessionOptions = { intraOpNumThreads: threads };
+const ints = (data, dims) => new ort.Tensor("int64", BigInt64Array.from(data, BigInt), dims);
+
+async function timed(run) {
+  const start = performance.now();
+  await run();
+  return performance.now() - start;
+}
+
+/** Median with quartiles. */
+function spread(numbers) {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const at = (part) => sorted[Math.floor(part * (sorted.length - 1))].toPrecision(3);
+  return `${at(0.5)} (${at(0.25)} to ${at(0.75)})`;
+}
+
+function startPeer() {
+  const python = process.env.PYTHON ?? join(import.meta.dirname, ".venv/bin/python");
+  const peer = spawn(python, [join(import.meta.dirname, "peer.py"), join(folder, "config.json"), String(threads)]);
+  peer.stderr.pipe(process.stderr);
+  const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]();
+  const read = async () => JSON.parse((await lines.next()).value);
+  return { peer, read, ask: (rows, tokens) => (peer.stdin.write(`${JSON.stringify([rows, tokens])}\n`), read()) };
+}
+
+const plain = await ort.InferenceSession.create(path, sessionOptions);
+let model;
+const opening = await timed(async () => {
+  model = await openModel(path, { ort, targets: ["query", "value"], sessionOptions });
+});
+const adapter = await model.createAdapter({ rank: 2 });
+const other = await model.createAdapter({ rank: 2, seed: 1 });
+const peer = values["no-peer"] ? undefined : startPeer();
+console.log(
+  `${cpus()[0].model}, ${threads} threads, Node ${process.version}${peer ? `, torch ${(await peer.read()).torch}` : ""}`,
+);
+console.log(`open (read, graft, session): ${opening.toFixed(0)} ms`);
+
+for (const size of values.sizes.split(",")) {
+  const [rows, tokens] = size.split("x").map(Number);
+  const ids = Array.from({ length: rows * tokens }, (_, i) => (i % 500) + 1000);
+  const dims = [rows, tokens];
+  const feeds = {
+    input_ids: ints(ids, dims),
+    attention_mask: ints(
+      ids.map(() => 1),
+      dims,
+    ),
+    token_type_ids: ints(
+      ids.map(() => 0),
+      dims,
+    ),
+  };
+  const gradient = { type: "float32", dims: [rows, tokens, 384], data: new Float32Array(rows * tokens * 384).fill(1) };
+  const request = { feeds, loss: vjp({ last_hidden_state: gradient }) };
+  const first = await timed(() => model.gradients(request, { adapter }));
+  const forward = [];
+  const backward = [];
+  let memory = 0;
+  for (let run = -2; run < Number(values.runs); run++) {
+    const base = await timed(() => plain.run(feeds));
+    const adapted = await timed(() => model.run(feeds, { adapters: run % 2 === 0 ? adapter : other }));
+    const ours = await timed(() => model.gradients(request, { adapter }));
+    const theirs = peer && (await peer.ask(rows, tokens));
+    if (run < 0) continue;
+    forward.push(adapted / base);
+    backward.push(theirs ? ours / theirs.ms : ours);
+    memory = theirs?.rss ?? 0;
+  }
+  const beside = peer ? "/ PEFT" : "ms";
+  console.log(
+    `${size}: forward / plain ${spread(forward)}; loss + gradients ${beside} ${spread(backward)}; first ${first.toFixed(0)} ms`,
+  );
+  if (peer)
+    console.log(
+      `  memory: ${(process.memoryUsage.rss() / 2 ** 20).toFixed(0)} MB, PEFT at most ${(memory / 2 ** 20).toFixed(0)} MB`,
+    );
+}
+peer?.peer.stdin.end();
+await model[Symbol.asyncDispose]();
