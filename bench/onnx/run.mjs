@@ -42,7 +42,11 @@ function startPeer() {
   peer.stderr.pipe(process.stderr);
   const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]();
   const read = async () => JSON.parse((await lines.next()).value);
-  return { peer, read, ask: (rows, tokens) => (peer.stdin.write(`${JSON.stringify([rows, tokens])}\n`), read()) };
+  const ask = (rows, tokens) => {
+    peer.stdin.write(`${JSON.stringify([rows, tokens])}\n`);
+    return read();
+  };
+  return { peer, read, ask };
 }
 
 const plain = await ort.InferenceSession.create(path, sessionOptions);

@@ -5,6 +5,7 @@ export type OnnxErrorCode =
   | "invalid-graph"
   | "not-finite"
   | "not-onnx"
+  | "onnxruntime"
   | "out-of-memory"
   | "out-of-range"
   | "shape-mismatch"

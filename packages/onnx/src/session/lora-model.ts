@@ -15,7 +15,7 @@ import { fingerprintOf } from "./fingerprint.js";
 import { learnFrom } from "./learn.js";
 import { shapesOfOne } from "./memory.js";
 import type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./ort.js";
-import { createSession, encodeDerived, toOrt } from "./tensors.js";
+import { createSession, encodeDerived, runSession, toOrt } from "./tensors.js";
 import { Trainer } from "./trainer.js";
 
 export interface OpenOptions {
@@ -156,7 +156,7 @@ export class LoraModel implements AsyncDisposable {
     const { ports } = this.#inference;
     const adapted = adapterFeeds(ports, rowsOf(adapters, sizes, ports, this.fingerprint));
     const fed = { ...toOrt(ort, feeds), ...toOrt(ort, adapted) };
-    return outputs === undefined ? this.#session.run(fed) : this.#session.run(fed, this.#checkOutputs(outputs));
+    return runSession(this.#session, fed, outputs && this.#checkOutputs(outputs));
   }
 
   /**

@@ -1,3 +1,4 @@
+import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
 import type { Model, ValueInfo } from "../graph/ir.js";
 import { encodeModel } from "../graph/serde/write.js";
@@ -33,14 +34,39 @@ export function withoutShapes(model: Model): Model {
   };
 }
 
-/** A session on a derived graph, which finds its weights in the files of the model. */
-export function createSession(
+/**
+ * A session on a derived graph, which finds its weights in the files of the model.
+ * @throws OnnxError `onnxruntime` for a graph that it does not take
+ */
+export async function createSession(
   ort: Ort,
   bytes: Uint8Array,
   files: ModelFiles,
   options: OrtSessionOptions,
 ): Promise<OrtSession> {
-  return ort.InferenceSession.create(bytes, mergeOptions(files.options, options));
+  try {
+    return await ort.InferenceSession.create(bytes, mergeOptions(files.options, options));
+  } catch (cause) {
+    throw refused("session", cause, "Check sessionOptions, and that this onnxruntime runs the model itself");
+  }
+}
+
+/** @throws OnnxError `onnxruntime` for feeds that it finds no way through the graph for */
+export async function runSession(
+  session: OrtSession,
+  feeds: Readonly<Record<string, OrtTensor>>,
+  outputs?: readonly string[],
+): Promise<Readonly<Record<string, OrtTensor>>> {
+  try {
+    return await (outputs === undefined ? session.run(feeds) : session.run(feeds, outputs));
+  } catch (cause) {
+    throw refused("run", cause, "Check that feeds, labels and weights are of one size");
+  }
+}
+
+function refused(where: string, cause: unknown, remedy: string): OnnxError {
+  const problem = cause instanceof Error ? cause.message : String(cause);
+  return new OnnxError("onnxruntime", where, problem.slice(0, 500), remedy, { cause });
 }
 
 /** Options of a caller over others, objects in them merged. */

@@ -11,7 +11,7 @@ import { type Feeds, type Sizes, sliceAxis, sliceFeeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
 import { MemoryEstimate } from "./memory.js";
 import type { Ort, OrtSession, OrtSessionOptions } from "./ort.js";
-import { createSession, encodeDerived, toOrt, withoutShapes } from "./tensors.js";
+import { createSession, encodeDerived, runSession, toOrt, withoutShapes } from "./tensors.js";
 
 interface TrainerOptions {
   readonly files: ModelFiles;
@@ -132,7 +132,7 @@ export class Trainer implements AsyncDisposable {
     const named = Object.entries(lossFeeds).map(
       ([name, value]) => [training.lossInputs.get(name)!, cut(value)] as const,
     );
-    const outputs = await session.run({
+    const outputs = await runSession(session, {
       ...toOrt(ort, whole ? feeds : sliceFeeds(files.model.graph, feeds, batch, count, [from, to])),
       ...toOrt(ort, Object.fromEntries(named)),
       ...toOrt(ort, adapterFeeds(training.ports, partRows)),
