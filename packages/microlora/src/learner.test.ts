@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { expectRefusal, expectRejection, expectSameBytes } from "./base/refusals.test-support.js";
-import { floats, withElement } from "./base/samples.test-support.js";
+import { floats, uniformFrom, withElement } from "./base/samples.test-support.js";
+import { partsOf, withHeader } from "./checkpoint/forge.test-support.js";
 import { adwin, everyRequests, pageHinkley } from "./learn/boundaries.js";
 import { deltaNorm } from "./learn/capacity.js";
 import type { LearnerConfig } from "./learn/learner-config.js";
@@ -233,6 +234,9 @@ describe("refused feedback leaves everything as it was", () => {
       [{ x, latencyMicroseconds: -1 }, "out-of-range"],
     ];
     for (const [request, code] of wrong) expectRefusal(() => learner.learn(request, click()), code);
+    for (const [request, code] of wrong) expectRefusal(() => learner.keep("a", request, 1), code);
+    expectRefusal(() => learner.explore("a", { x } as Request & { output: Float32Array }, 1), "shape-mismatch");
+    expectRefusal(() => learner.keep(7 as never, serve(learner, x), 1), "unknown-request", "id");
     expectSameBytes(learner.toBytes(), before);
   });
 
@@ -315,6 +319,7 @@ describe("going back", () => {
     expect(learner.undo(9)).toBe(1);
     expect(learner.lora.exportState().adapters).toEqual(states[2]);
     expect(learner.undo()).toBe(0);
+    for (const n of [-1, 1.5, Number.NaN]) expect(() => learner.undo(n)).toThrow(/Pass/);
   });
 
   test("snapshot and rollback; what is no snapshot is refused", async () => {
@@ -453,6 +458,29 @@ describe("a restart", () => {
     }
   });
 
+  test("any field of a file that is missing, null or of another kind is refused, never a TypeError", async () => {
+    using learner = await make(config);
+    live(learner, 0);
+    const bytes = learner.toBytes();
+    const header: unknown = JSON.parse(partsOf(bytes).header);
+    const uniform = uniformFrom(5);
+    const paths = pathsOf(header);
+    for (let k = 0; k < 600; k++) {
+      const path = paths[Math.floor(uniform() * paths.length)]!;
+      const lying = withHeader(bytes, (copy) => {
+        const parent = path.slice(0, -1).reduce((at, key) => at[key], copy);
+        const wrong = [undefined, null, -1, "text", [], {}, 1e300][Math.floor(uniform() * 7)];
+        if (wrong === undefined) delete parent[path.at(-1)!];
+        else parent[path.at(-1)!] = wrong;
+      });
+      const outcome = await Learner.fromBytes(lying, options).then(
+        (accepted) => (Buffer.compare(accepted.toBytes(), lying) === 0 ? "MicroLoraError" : "read as something else"),
+        (error: unknown) => (error as Error).name,
+      );
+      expect(outcome, path.join(".")).toBe("MicroLoraError");
+    }
+  });
+
   test("truncated or flipped bytes are refused", async () => {
     using learner = await make(config);
     live(learner, 0);
@@ -465,3 +493,8 @@ describe("a restart", () => {
     await expectRejection(Learner.fromBytes(bytes), "invalid-config", "boundary");
   });
 });
+
+function pathsOf(value: unknown): string[][] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, child]) => [[key], ...pathsOf(child).map((path) => [key, ...path])]);
+}

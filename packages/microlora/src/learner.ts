@@ -1,6 +1,6 @@
 import type { AdapterState } from "./adapter/lora-adapter.js";
 import type { Method } from "./adapter/methods.js";
-import { checkAllFinite, checkFloats } from "./base/check.js";
+import { checkAllFinite, checkCount, checkFloats } from "./base/check.js";
 import {
   checkLearnerState,
   decodeLearner,
@@ -99,7 +99,9 @@ export class Learner {
    * @throws MicroLoraError as `keep`; the output is untouched then
    */
   explore(id: string, request: Request & { readonly output: Float32Array }, now: number): void {
-    const noise = new Float32Array(request.output.length);
+    const { outFeatures } = this.lora.adapterOf(this.#moduleOf(request));
+    checkFloats(request.output, outFeatures, "output");
+    const noise = new Float32Array(outFeatures);
     const kept = this.#pendingOf(id, request, noise);
     this.#pending.checkRoom(kept, now);
     writeNoise(noise, this.config.seed, this.#explorations++);
@@ -159,6 +161,7 @@ export class Learner {
 
   /** Takes the last n updates back, as far as `config.undo` remembers them; returns how many. */
   undo(n = 1): number {
+    checkCount(n, Number.MAX_SAFE_INTEGER, "n");
     return this.#updates.undo(n);
   }
 
@@ -218,10 +221,10 @@ export class Learner {
   }
 
   /** The module of a request, its input, and its output without the adapter's delta, in an array that the next call writes anew. */
-  #kept({ x, output, module: named, latencyMicroseconds }: Request): KeptRequest {
+  #kept(request: Request): KeptRequest {
+    const { x, output, latencyMicroseconds } = request;
     checkLatency(latencyMicroseconds);
-    const { modules } = this.lora.config;
-    const module = named ?? (modules.length === 1 ? modules[0]!.module : "");
+    const module = this.#moduleOf(request);
     const adapter = this.lora.adapterOf(module);
     checkFloats(x, adapter.inFeatures, "x");
     let base = this.#bases.get(module);
@@ -235,5 +238,10 @@ export class Learner {
     if (this.lora.enabled) adapter.forwardAdd(x, base);
     for (let i = 0; i < base.length; i++) base[i] = output[i]! - base[i]!;
     return { module, x, base };
+  }
+
+  #moduleOf({ module }: Request): string {
+    const { modules } = this.lora.config;
+    return module ?? (modules.length === 1 ? modules[0]!.module : "");
   }
 }

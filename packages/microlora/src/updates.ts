@@ -124,7 +124,7 @@ export class Updates {
   }
 
   undo(n: number): number {
-    const taken = Math.min(Math.max(0, Math.floor(n)), this.#history.length);
+    const taken = Math.min(n, this.#history.length);
     if (taken === 0) return 0;
     const [before] = this.#history.splice(this.#history.length - taken);
     this.#goBack(before!);

@@ -153,6 +153,7 @@ export function checkConfig(config: ResolvedConfig): void {
   number(learning.fisherDecay, 0, 1, "learning.fisherDecay");
   if (learning.clipNorm !== null) number(learning.clipNorm, 1e-30, 1e30, "learning.clipNorm");
   for (const kind of ["optimizer", "ewc", "schedule"] as const) method(learning[kind], `learning.${kind}`);
+  number(learning.ewc.settings.gamma ?? 1, 0, 1, "learning.ewc.gamma");
   if (config.baseModel !== null && typeof config.baseModel !== "string") {
     refuseConfig("baseModel", config.baseModel, "Pass a string");
   }

@@ -4,7 +4,7 @@ import { shown } from "../base/errors.js";
 import type { Example, KeptRequest } from "../learn/example.js";
 import type { Baseline } from "../learn/exploration.js";
 import type { GuardState } from "../learn/guard.js";
-import { checkLearner, type ResolvedLearner } from "../learn/learner-config.js";
+import { checkLearner, type LearnerConfig, type ResolvedLearner, resolveLearner } from "../learn/learner-config.js";
 import type { PendingRequest } from "../learn/pending-requests.js";
 import type { ReplayState } from "../learn/replay.js";
 import { type AnyFeedback, readSignal, type Signal } from "../learn/signal.js";
@@ -220,6 +220,8 @@ export function checkLearnerState(state: LearnerState, methods?: readonly Method
   }
   if (config.boundary !== null) record(config.boundary.settings, "config.boundary.settings");
   checkStored(() => checkLearner(config));
+  const complete = JSON.stringify(configHeader(resolveLearner(config as LearnerConfig)));
+  if (JSON.stringify(configHeader(config)) !== complete) corrupt("config", "is not complete");
   checkState(state.lora, methods);
   for (const counter of ["boundaries", "limited", "explorations"] as const) count(state[counter], counter);
   for (const [i, value] of array(state.boundaryState, "boundaryState").entries()) finite(value, `boundaryState[${i}]`);

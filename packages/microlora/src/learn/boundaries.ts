@@ -1,5 +1,5 @@
 import type { Method } from "../adapter/methods.js";
-import { type Bounds, settingsOf } from "./settings.js";
+import { type Bounds, savedSettings, settingsOf } from "./settings.js";
 
 /** Tells where one task ends and another begins; its state is numbers, so that it is saved. */
 export interface Boundary extends Method {
@@ -163,6 +163,6 @@ function boundary<Key extends string>(
     settings,
     start: () => definition.start,
     step: (state, loss) => definition.step(state, loss, settings),
-    withSettings: (others) => boundary(definition, others),
+    withSettings: (saved) => boundary(definition, savedSettings(definition.name, definition.bounds, saved)),
   };
 }

@@ -234,3 +234,10 @@ test("what each keeps of one user, in floats", async () => {
   };
   expect(await Promise.all(ALL.map(kept))).toEqual([9216, 9216, 15360, 6145]);
 });
+
+test("a gamma that is none, and a method that is none, are refused", async () => {
+  for (const ewc of [{ name: "online", settings: { gamma: 2 } }, { name: "ewc", settings: {} }, { name: 3 }, {}]) {
+    const creation = MicroLora.create({ hiddenSize: 4, learning: { ewc: ewc as Method } });
+    await expect(creation).rejects.toMatchObject({ code: "invalid-config" });
+  }
+});

@@ -3,7 +3,7 @@ import { createStep } from "../adapter/method-step.js";
 import type { EwcMethod, EwcRule, Method, MethodHost } from "../adapter/methods.js";
 import { learningKernelsOf, prepareLearningKernels } from "../kernels/learning-load.js";
 import { ProductPenalty } from "./product-penalty.js";
-import { type Bounds, settingsOf } from "./settings.js";
+import { type Bounds, savedSettings, settingsOf } from "./settings.js";
 
 export interface OnlineEwcSettings {
   /** What a consolidation keeps of the Fisher of all tasks before, in [0, 1]; 1, the default, forgets no task. */
@@ -91,7 +91,7 @@ function ewcMethod<Key extends string>(
     prepare: prepareLearningKernels,
     bind: (host) => definition.bind(host, settings),
     createStep,
-    withSettings: (others) => ewcMethod(definition, others),
+    withSettings: (saved) => ewcMethod(definition, savedSettings(name, bounds, saved)),
   };
 }
 

@@ -5,7 +5,7 @@ import { createStep } from "../adapter/method-step.js";
 import type { Method, MethodHost, Optimizer, Stepper } from "../adapter/methods.js";
 import { refuseConfig } from "../base/check.js";
 import { learningKernelsOf, prepareLearningKernels } from "../kernels/learning-load.js";
-import { type Bounds, settingsOf } from "./settings.js";
+import { type Bounds, savedSettings, settingsOf } from "./settings.js";
 
 /** Plain gradient steps, w <- w - rate * g, in the fused kernel; no state. The default. */
 export function sgd(): Method {
@@ -173,7 +173,7 @@ function optimizer<Key extends string>(
     prepare,
     bind: (host) => definition.bind(host, settings),
     createStep,
-    withSettings: (others) => optimizer(definition, others),
+    withSettings: (saved) => optimizer(definition, savedSettings(name, bounds, saved)),
   };
 }
 

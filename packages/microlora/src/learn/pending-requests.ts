@@ -1,5 +1,5 @@
 import { checkFinite, checkRange } from "../base/check.js";
-import { MicroLoraError } from "../base/errors.js";
+import { MicroLoraError, shown } from "../base/errors.js";
 import { bytesOf, type KeptRequest } from "./example.js";
 
 /** A request whose feedback has yet to come. */
@@ -54,6 +54,14 @@ export class PendingRequests {
   /** Refuses a clock that runs backwards, and what `put` could not keep. */
   checkRoom(request: Omit<PendingRequest, "at">, now: number): void {
     this.checkClock(now);
+    if (typeof request.id !== "string") {
+      throw new MicroLoraError(
+        "unknown-request",
+        "id",
+        `is ${shown(request.id)}`,
+        "Give each request a string as its id",
+      );
+    }
     if (this.#requests.has(request.id)) {
       throw new MicroLoraError(
         "unknown-request",

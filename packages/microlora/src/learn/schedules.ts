@@ -1,5 +1,5 @@
 import type { Schedule } from "../adapter/methods.js";
-import { type Bounds, settingsOf } from "./settings.js";
+import { type Bounds, savedSettings, settingsOf } from "./settings.js";
 
 interface WarmUp {
   /** Updates over which the rate rises linearly from rate / warmUp to its full length; 0 by default. */
@@ -56,6 +56,6 @@ function schedule<Key extends string>(
     settings,
     factorAt: (update) =>
       update <= rise ? update / rise : factor(settings, Math.min(1, (update - rise) / span), update),
-    withSettings: (others) => schedule(name, bounds, others, factor),
+    withSettings: (saved) => schedule(name, bounds, savedSettings(name, bounds, saved), factor),
   };
 }

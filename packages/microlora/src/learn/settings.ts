@@ -24,3 +24,15 @@ export function settingsOf<Key extends string>(
   });
   return Object.fromEntries(settings) as Record<Key, number>;
 }
+
+/** Settings of a checkpoint, in which none may be missing. @throws MicroLoraError `invalid-config` */
+export function savedSettings<Key extends string>(
+  name: string,
+  bounds: Bounds<Key>,
+  saved: Readonly<Partial<Record<string, number>>>,
+): Readonly<Record<Key, number>> {
+  for (const key of Object.keys(bounds)) {
+    if (typeof saved[key] !== "number") refuseConfig(`${name}.${key}`, saved[key], "Restore the file from a copy");
+  }
+  return settingsOf(name, bounds, saved);
+}
