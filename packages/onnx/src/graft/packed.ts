@@ -40,7 +40,8 @@ export function partsOf(links: Links, site: Site, isWeight: IsWeight, shapeOf: S
       queue.push(...(STEPS[node.op]?.(links, node, trace, shapeOf) ?? []));
     }
   }
-  return new Map([...found].map(([role, outputs]) => [role, rangesOf(outputs)]));
+  const parts = [...found].map(([role, outputs]) => [role, rangesOf(outputs)] as const);
+  return new Map(parts.sort(([, a], [, b]) => a[0]![0] - b[0]![0]));
 }
 
 type Step = (links: Links, node: Node, trace: Trace, shapeOf: ShapeOfOne) => readonly Trace[];

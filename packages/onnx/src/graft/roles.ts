@@ -54,8 +54,9 @@ export function roleOf(links: Links, site: Site, isWeight: IsWeight): Role | und
   const met = ahead(links, site.output, isWeight);
   const slots = SLOTS.filter((slot) => met.has(slot));
   if (slots.length > 0) return slots.length === 1 ? `${slots[0]!}_proj` : slots.includes("q") ? "qkv_proj" : "kv_proj";
-  if (met.has("output") && !met.has("weight") && !met.has("activation"))
-    return met.has("sum") ? "down_proj" : "lm_head";
+  // An output layer may cap its scores (Gemma 2); a pooler has an activation too, but does not widen.
+  const isCapped = met.has("activation") && site.outFeatures <= site.inFeatures;
+  if (met.has("output") && !met.has("weight") && !isCapped) return met.has("sum") ? "down_proj" : "lm_head";
   if (met.has("activation")) return met.has("product") ? "gate_proj" : met.has("split") ? "gate_up_proj" : "up_proj";
   if (met.has("product") && met.has("weight") && !isResidual(links, site)) return "up_proj";
   const behind = before(links, site.input, isWeight);
