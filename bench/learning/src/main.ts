@@ -4,13 +4,14 @@
  * seeds, tables printed, nothing written), `--report` (tables and plots of the results that are there).
  */
 import { parseArgs } from "node:util";
+import { Runtime } from "microlora";
 import { namesFrom } from "./names.js";
 import { MINILM, PROBLEM_NAMES, PROBLEMS } from "./problems.js";
 import { writeReport } from "./report/report.js";
 import { extraTable, heading, mainTable } from "./report/tables.js";
-import { loadResult, saveResult, saveTimes } from "./results.js";
-import { runProblem } from "./run.js";
-import { SETTING_NAMES } from "./settings.js";
+import { loadResult, type ProblemResult, saveResult, saveTimes, type Times } from "./results.js";
+import { runSetting } from "./run.js";
+import { SETTING_NAMES, SETTINGS } from "./settings.js";
 
 const QUICK_SEEDS = 2;
 
@@ -23,6 +24,7 @@ const { values } = parseArgs({
   },
 });
 
+const { kernels } = await Runtime.create({ memoryBytes: 2 ** 20 });
 const names = values.report ? [] : namesFrom(values.only, PROBLEM_NAMES);
 const settings = namesFrom(values.settings, SETTING_NAMES);
 for (const name of names) {
@@ -32,16 +34,19 @@ for (const name of names) {
     continue;
   }
   const seeds = problem.seeds("reported").slice(0, values.quick ? QUICK_SEEDS : undefined);
-  const { result, times } = await runProblem(name, problem, settings, seeds, progress);
-  if (values.quick) {
-    console.log([heading(name, result), mainTable(result, times), extraTable(result) ?? ""].join("\n\n"));
-  } else {
+  let result: ProblemResult = { quality: problem.quality, kernels: kernels.name, settings: {} };
+  const times: Times = {};
+  for (const setting of settings) {
+    const run = await runSetting(name, problem, setting, seeds);
+    if (run === null) continue;
+    console.error(`${name}: ${SETTINGS[setting].label}`);
+    result = { ...result, settings: { ...result.settings, [setting]: run.result } };
+    times[setting] = run.microseconds;
+    if (values.quick) continue;
     saveResult(name, { ...result, settings: { ...loadResult(name)?.settings, ...result.settings } });
     saveTimes(name, times);
   }
+  if (values.quick)
+    console.log([heading(name, result), mainTable(result, times), extraTable(result) ?? ""].join("\n\n"));
 }
 if (!values.quick) writeReport();
-
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
-}

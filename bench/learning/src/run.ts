@@ -1,39 +1,34 @@
-import { Runtime } from "microlora";
 import { mean } from "./first-run.js";
 import { knobsOf } from "./hyperparameters.js";
 import type { Problem } from "./problem.js";
 import type { ProblemName } from "./problems.js";
-import type { ProblemResult, Run, SettingResult, Times } from "./results.js";
+import type { Run, SettingResult } from "./results.js";
 import { type SettingName, settingOf } from "./settings.js";
 import { runTrial } from "./trial.js";
 
-/** Every setting on the reported users of a problem, with the frozen hyper-parameters. */
-export async function runProblem(
+export interface SettingRun {
+  readonly result: SettingResult;
+  /** Mean of a learning request. */
+  readonly microseconds: number;
+}
+
+/** A setting on reported users, with the frozen hyper-parameters; null where it does not apply or was not tuned. */
+export async function runSetting(
   name: ProblemName,
   problem: Problem,
-  settings: readonly SettingName[],
+  setting: SettingName,
   seeds: readonly number[],
-  onProgress: (text: string) => void,
-): Promise<{ readonly result: ProblemResult; readonly times: Times }> {
-  const results: Partial<Record<SettingName, SettingResult>> = {};
-  const times: Times = {};
-  for (const setting of settings) {
-    const knobs = knobsOf(name, setting);
-    if (knobs === undefined) continue;
-    const runs: Run[] = [];
-    const microseconds: number[] = [];
-    for (const seed of seeds) {
-      onProgress(`${name}: ${setting}, seed ${seed}`);
-      using trial = await problem.start(setting, knobs, seed, "reported");
-      if (trial === null) break;
-      const { microseconds: time, ...outcome } = await runTrial(trial, settingOf(setting).joint === true);
-      runs.push({ seed, ...outcome });
-      microseconds.push(time);
-    }
-    if (runs.length === 0) continue;
-    results[setting] = { knobs, runs };
-    times[setting] = mean(microseconds);
+): Promise<SettingRun | null> {
+  const knobs = knobsOf(name, setting);
+  if (knobs === undefined) return null;
+  const runs: Run[] = [];
+  const times: number[] = [];
+  for (const seed of seeds) {
+    using trial = await problem.start(setting, knobs, seed, "reported");
+    if (trial === null) return null;
+    const { microseconds, ...outcome } = await runTrial(trial, settingOf(setting).joint === true);
+    runs.push({ seed, ...outcome });
+    times.push(microseconds);
   }
-  const { kernels } = await Runtime.create({ memoryBytes: 2 ** 20 });
-  return { result: { quality: problem.quality, kernels: kernels.name, settings: results }, times };
+  return { result: { knobs, runs }, microseconds: mean(times) };
 }

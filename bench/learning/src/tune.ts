@@ -15,10 +15,10 @@ import { SETTING_NAMES, type SettingName, settingOf } from "./settings.js";
 import { finalQuality, runTrial } from "./trial.js";
 
 const LEARNING_RATES = [0.001, 0.003, 0.01, 0.03];
-const LAMBDAS = [10, 100, 1000];
+const LAMBDAS = [0.1, 1, 10, 100, 1000];
 /** What the library refuses to learn from once training has left all bounds. */
 const DIVERGED: readonly ErrorCode[] = ["not-finite", "update-overflow"];
-const FINER_ROUNDS = 3;
+const FINER_ROUNDS = 8;
 const FIRM_STEPS = 6;
 const FIRM_LEARNING = 0.92;
 const START: Knobs = { learningRate: 0.01, lambda: 100 };

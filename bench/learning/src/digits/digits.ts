@@ -70,7 +70,7 @@ function digitTrial({ tasks, unrelated, unrelatedHead }: DigitTasks, network: Ad
     endTask: () => network.endTask(),
     measure: () => tasks.map(({ unseen }) => accuracy(unseen)),
     measureUnrelated: () => accuracy(unrelated, unrelatedHead),
-    bytes: () => network.lora.toBytes().length,
+    bytes: () => (network.lora.enabled ? network.lora.toBytes().length : 0),
     microseconds: () => watch.microseconds,
     [Symbol.dispose]: () => network[Symbol.dispose](),
   };
