@@ -72,12 +72,14 @@ export function estimate(values: readonly number[]): Estimate {
   return { mean: mean(values), interval: interval95(values) };
 }
 
-/** A figure of each run: one of the metrics, the change on unrelated requests, or one of the problem's own. */
+/** A figure of each run: one of the metrics, what ACC gained over the base, the change on unrelated requests, or one of the problem's own. */
 export function figure(runs: readonly Run[], name: string): number[] {
   return runs.map((run) => {
     if (name === "collateral") return run.unrelated.after / run.unrelated.before - 1;
     if (name === "bytes") return run.bytes;
-    const figures: Readonly<Record<string, number>> = { ...figuresOf(run.matrix), ...run.extra };
+    const sequence = figuresOf(run.matrix);
+    if (name === "gain") return sequence.acc - sequence.base;
+    const figures: Readonly<Record<string, number>> = { ...sequence, ...run.extra };
     const value = figures[name];
     if (value === undefined) throw new RangeError(`${name} is no figure of these runs`);
     return value;

@@ -65,18 +65,19 @@ function forgettingTaken(problem: ProblemName, result: ProblemResult): Verdict |
   return {
     aim: "forgetting down by 80 % at 90 % of the learning of none at the same rate",
     problem,
-    measured: `${percent(taken(runs))} at ${percent(learning(runs))} (${SETTINGS[name].label})`,
+    measured: `${percent(taken(runs), 1)} at ${percent(learning(runs), 1)} (${SETTINGS[name].label})`,
     met: taken(runs) >= 0.8 && learning(runs) >= 0.9,
   };
 }
 
+/** Gains over the base, user by user, which takes out how much easier some users are than others. */
 function aheadOfOffset(problem: ProblemName, result: ProblemResult): Verdict | null {
   const offset = result.settings.offset;
   const [name, runs] = best(contenders(result), (each) => estimate(figure(each, "acc")).mean) ?? [];
   if (offset === undefined || name === undefined || runs === undefined) return null;
-  const [ours, theirs] = [estimate(figure(runs, "acc")), estimate(figure(offset.runs, "acc"))];
+  const [ours, theirs] = [estimate(figure(runs, "gain")), estimate(figure(offset.runs, "gain"))];
   return {
-    aim: "ACC ahead of the constant offset, intervals apart",
+    aim: "gain in ACC ahead of the constant offset's, intervals apart",
     problem,
     measured: `${interval(ours)} (${SETTINGS[name].label}), offset ${interval(theirs)}`,
     met: ours.mean - ours.interval > theirs.mean + theirs.interval,
@@ -87,7 +88,7 @@ function aheadOfOffset(problem: ProblemName, result: ProblemResult): Verdict | n
 function asItComesBest(problem: ProblemName, result: ProblemResult): Verdict | null {
   const ours = result.settings.asItComes;
   if (ours === undefined) return null;
-  const gain = (runs: readonly Run[]) => estimate(figure(runs, "acc")).mean - estimate(figure(runs, "base")).mean;
+  const gain = (runs: readonly Run[]) => estimate(figure(runs, "gain")).mean;
   const change = (runs: readonly Run[]) => estimate(figure(runs, "collateral")).mean;
   const careful = rowsOf(result).filter(([, runs]) => change(runs) >= -COLLATERAL);
   const [name, runs] = best(careful, gain) ?? [];

@@ -16,7 +16,7 @@ export interface Point {
 export function gainAgainstCollateral(result: ProblemResult): string {
   const points = rowsOf(result).map(([name, runs]) => ({
     label: SETTINGS[name].label,
-    x: estimate(figure(runs, "acc").map((acc, i) => acc - figure(runs, "base")[i]!)),
+    x: estimate(figure(runs, "gain")),
     y: estimate(figure(runs, "collateral").map((change) => 100 * change)),
   }));
   return scatter(points, { x: `ACC above the base (${result.quality})`, y: "unrelated requests, change in %" });

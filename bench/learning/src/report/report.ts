@@ -18,7 +18,7 @@ Made by \`npm run bench:learning\` from the files in \`bench/learning/results/\`
 validation users and groups (\`npm --prefix bench/learning run tune\`), frozen in \`bench/learning/hyperparameters.json\`, and the
 users reported here were run once after that.
 
-- *ACC*: mean quality over all tasks after the last session. *BWT*: final quality minus that right after a task's own session, without the
+- *ACC*: mean quality over all tasks after the last session. *gain*: ACC above the base, user by user. *BWT*: final quality minus that right after a task's own session, without the
   last task. *forgetting*: best quality ever minus the final one, without the last task. *learning*: quality right after a task's own session.
   *newest*: quality on the last task at the end.
 - *unrelated*: change of the quality on requests that have nothing to do with what was learned, with their own true answers.

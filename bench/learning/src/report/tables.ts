@@ -15,6 +15,7 @@ const kilobytes = ({ mean }: Estimate) => (mean / 1024).toFixed(0);
 
 const COLUMNS: readonly Column[] = [
   { title: "ACC", figure: "acc", text: share },
+  { title: "gain", figure: "gain", text: share },
   { title: "BWT", figure: "bwt", text: share },
   { title: "forgetting", figure: "forgetting", text: share },
   { title: "learning", figure: "learning", text: share },
