@@ -4,7 +4,8 @@ import type { HostTensor } from "../base/host-tensor.js";
 import { batchOf } from "../graft/graft.js";
 import { findModules, type Module, type Modules, selectModules, type Targets } from "../graft/modules.js";
 import { inferTypes } from "../graph/infer/infer.js";
-import type { Dim, ValueInfo } from "../graph/ir.js";
+import type { Dim, Model, ValueInfo } from "../graph/ir.js";
+import { raiseOpset } from "../graph/passes/raise-opset.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
 import { completeFeeds } from "./complete.js";
@@ -105,7 +106,8 @@ export class LoraModel implements AsyncDisposable {
   }
 
   /** @internal @throws OnnxError */
-  static async open(files: ModelFiles, options: OpenOptions): Promise<LoraModel> {
+  static async open(given: ModelFiles, options: OpenOptions): Promise<LoraModel> {
+    const files = { ...given, model: modern(given.model) };
     const fingerprint = await fingerprintOf(files);
     const { types } = inferTypes(files.model).graph;
     const typeOf: TypeOf = (value) => types.get(value);
@@ -205,6 +207,11 @@ export interface LearnResult {
   readonly loss: number;
   /** Length of the whole gradient. */
   readonly gradientNorm: number;
+}
+
+/** Adapters and losses are written as operators are since opset 13. */
+function modern(model: Model): Model {
+  return (model.opsets.get("") ?? 13) < 13 ? raiseOpset(model) : model;
 }
 
 interface Parts {
