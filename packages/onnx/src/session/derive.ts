@@ -4,8 +4,8 @@ import { batchOf, graft, type Port } from "../graft/graft.js";
 import type { Module } from "../graft/modules.js";
 import { GraphBuilder } from "../graph/builder.js";
 import { symbol } from "../graph/dim.js";
-import { inferTypes } from "../graph/infer/infer.js";
 import type { Dim, Graph, Model, TensorType, ValueInfo } from "../graph/ir.js";
+import { simplify } from "../graph/passes/simplify.js";
 import { add, prune, valueNames } from "../graph/verbs.js";
 import type { Loss } from "../loss/loss.js";
 
@@ -53,7 +53,7 @@ export function deriveTraining(
   const { model: grafted, ports } = graft(model, modules, { rows: rowsOf(model.graph, mode), typeOf });
   const { model: scored, value, inputs } = addLoss(grafted, loss, typeOf);
   const wrt = ports.flatMap(({ loraA, loraB }) => [loraA, loraB]);
-  const { model: derived, gradients, missing } = backward(inferTypes(scored), { seeds: { loss: value }, wrt });
+  const { model: derived, gradients, missing } = backward(simplify(scored), { seeds: { loss: value }, wrt });
   if (gradients.size === 0) refuseAll(missing);
   return { model: derived, ports, loss: value, lossInputs: inputs, gradients, missing };
 }

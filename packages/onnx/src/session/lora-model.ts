@@ -5,6 +5,8 @@ import { batchOf } from "../graft/graft.js";
 import { findModules, type Module, type Modules, selectModules, type Targets } from "../graft/modules.js";
 import { inferTypes } from "../graph/infer/infer.js";
 import type { Dim, Model, ValueInfo } from "../graph/ir.js";
+import { inlineFunctions } from "../graph/passes/inline-functions.js";
+import { inlineConstantIf } from "../graph/passes/inline-if.js";
 import { raiseOpset } from "../graph/passes/raise-opset.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
@@ -209,9 +211,10 @@ export interface LearnResult {
   readonly gradientNorm: number;
 }
 
-/** Adapters and losses are written as operators are since opset 13. */
+/** Functions and constant branches show their nodes; adapters and losses are written as operators are since opset 13. */
 function modern(model: Model): Model {
-  return (model.opsets.get("") ?? 13) < 13 ? raiseOpset(model) : model;
+  const plain = inlineConstantIf(inlineFunctions(model));
+  return (plain.opsets.get("") ?? 13) < 13 ? raiseOpset(plain) : plain;
 }
 
 interface Parts {
