@@ -14,6 +14,17 @@ export interface Weight {
 /** Operators that hand a weight on as it is, or in another precision. */
 const TRANSPARENT: ReadonlySet<string> = new Set(["Identity", "Cast", "DequantizeLinear", "QuantizeLinear"]);
 
+/** Operators by which integers become weights without DequantizeLinear: `(Cast(codes) - zero) * scale`. */
+const SCALING: ReadonlySet<string> = new Set(["Mul", "Sub", "Add", "Div"]);
+
+/** The larger of two constants, whose shape the result has. */
+function scaled(links: Links, inputs: readonly string[]): Weight | undefined {
+  const [a, b] = inputs.map((input) => weightOf(links, input));
+  if (a === undefined || b === undefined) return undefined;
+  const sizeOf = ({ dims }: Weight) => dims.reduce((size, dim) => size * dim, 1);
+  return sizeOf(a) >= sizeOf(b) ? a : b;
+}
+
 /** The weight behind a value: a constant, itself or transposed, cast or dequantised; undefined if it is anything else. */
 export function weightOf(links: Links, value: string): Weight | undefined {
   const tensor = links.constant(value);
@@ -21,6 +32,7 @@ export function weightOf(links: Links, value: string): Weight | undefined {
   const node = links.producer(value);
   if (node === undefined) return undefined;
   if (TRANSPARENT.has(node.op)) return weightOf(links, node.inputs[0]!);
+  if (SCALING.has(node.op)) return scaled(links, node.inputs);
   if (node.op !== "Transpose") return undefined;
   const weight = weightOf(links, node.inputs[0]!);
   const perm = node.attributes.perm;
