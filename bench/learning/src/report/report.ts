@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { loadParity } from "../parity/outputs.js";
 import { PROBLEM_NAMES } from "../problems.js";
@@ -11,6 +11,9 @@ import { extraTable, heading, mainTable } from "./tables.js";
 import { loadTiming, timingSection } from "./timing-table.js";
 
 const DOCS = resolve(import.meta.dirname, "../../../../docs/results");
+
+/** What people read out of the results; the rest of the page is made of them. */
+const READING = resolve(import.meta.dirname, "../../reading.md");
 
 const INTRODUCTION = `# Learning, measured
 
@@ -36,7 +39,7 @@ named, nothing else beats in both gain and cost. Below the dashed line, more tha
 /** Writes the page and the plots of all results that are there. */
 export function writeReport(): void {
   mkdirSync(DOCS, { recursive: true });
-  const sections: string[] = [INTRODUCTION, "## Aims", aimsTable()];
+  const sections: string[] = [INTRODUCTION, "## Aims", aimsTable(), readFileSync(READING, "utf8").trim()];
   for (const name of PROBLEM_NAMES) {
     const result = loadResult(name);
     if (result === null) continue;
