@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as Plot from "@observablehq/plot";
 import { ACCENT, document, INK, STYLE, svg } from "./picture.js";
@@ -7,36 +7,32 @@ const FOLDER = resolve(import.meta.dirname, "../../collateral");
 export const EMBEDDINGS = ["static", "minilm"] as const;
 type Embedding = (typeof EMBEDDINGS)[number];
 
+/** Kinds of users, in the order of the pictures. */
+const USERS = { topics: "taste depends on the topic", pairs: "two preferred groups" } as const;
+type Users = keyof typeof USERS;
+
 /** One way to learn, on the tuning groups: gain in MRR, and change on unrelated requests in percent, by kind of user. */
 type SearchRow = { readonly label: string } & {
-  readonly [E in Embedding]?: Readonly<Record<string, { readonly gain: number; readonly unrelated: number }>>;
+  readonly [U in Users]: { readonly gain: number; readonly unrelated: number };
 };
 
 interface Found {
   readonly label: string;
-  readonly users: string;
+  readonly users: Users;
   readonly gain: number;
   readonly unrelated: number;
 }
 
-const USERS: Readonly<Record<string, string>> = {
-  topics: "taste depends on the topic",
-  pairs: "two preferred groups",
-  uniform: "one preferred group",
-};
-
-/** Everything that was tried in `bench/learning/collateral`, or nothing where that was not run. */
-export function loadSearch(): readonly SearchRow[] {
-  if (!existsSync(FOLDER)) return [];
-  const files = readdirSync(FOLDER).filter((name) => name.endsWith(".json"));
-  return files.flatMap((name) => JSON.parse(readFileSync(join(FOLDER, name), "utf8")) as SearchRow[]);
+/** Everything that was tried on an embedding in `bench/learning/collateral`; null where it was not. */
+export function loadSearch(embedding: Embedding): readonly SearchRow[] | null {
+  const file = join(FOLDER, `results-${embedding}.json`);
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null;
 }
 
 /** Gain against collateral of all that was tried, one picture a kind of user; what nothing beats in both is named. */
-export function searchPlot(rows: readonly SearchRow[], embedding: Embedding): string {
-  const found = rows.flatMap(({ label, [embedding]: kinds = {} }) =>
-    Object.entries(kinds).map(([users, figures]): Found => ({ label, users, ...figures })),
-  );
+export function searchPlot(rows: readonly SearchRow[]): string {
+  const kinds = Object.keys(USERS) as Users[];
+  const found = kinds.flatMap((users) => rows.map((row): Found => ({ label: row.label, users, ...row[users] })));
   const unbeaten = found.filter(
     (one) =>
       !found.some(
@@ -52,7 +48,7 @@ export function searchPlot(rows: readonly SearchRow[], embedding: Embedding): st
     Plot.plot({
       document,
       width: 900,
-      height: 900,
+      height: 760,
       marginLeft: 60,
       marginRight: 260,
       marginTop: 30,
@@ -63,9 +59,9 @@ export function searchPlot(rows: readonly SearchRow[], embedding: Embedding): st
       fy: { axis: null },
       marks: [
         Plot.frame({ stroke: "#e7e5e4" }),
-        Plot.text([...new Set(found.map(({ users }) => users))], {
-          text: (users: string) => USERS[users] ?? users,
-          fy: (users: string) => users,
+        Plot.text(kinds, {
+          text: (users: Users) => USERS[users],
+          fy: (users: Users) => users,
           frameAnchor: "top-right",
           dx: -6,
           dy: 6,

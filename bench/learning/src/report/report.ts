@@ -27,14 +27,17 @@ users reported here were run once after that.
 - *unrelated*: change of the quality on requests that have nothing to do with what was learned, with their own true answers.
 - *KB*: everything kept for one user, as saved. *µs*: one learning request, mean.`;
 
-const SEARCH = `## The search for less collateral
+const SEARCH = {
+  static: `## The search for less collateral
 
 What was tried on the tuning groups before the default was chosen (\`bench/learning/collateral\`), one picture a kind of user; what is
-named, nothing else beats in both gain and cost. Below the dashed line, more than 2 % are lost.
+named, nothing else beats in both gain and cost. Below the dashed line, more than 2 % are lost. Static embeddings:
 
-![Static embeddings](collateral-search-static.svg)
+![Gain against collateral, static embeddings](collateral-search-static.svg)`,
+  minilm: `MiniLM:
 
-![MiniLM](collateral-search-minilm.svg)`;
+![Gain against collateral, MiniLM](collateral-search-minilm.svg)`,
+} as const;
 
 /** Writes the page and the plots of all results that are there. */
 export function writeReport(): void {
@@ -53,11 +56,12 @@ export function writeReport(): void {
       `![Quality on each task, session by session](${name}-sessions.svg)`,
     );
   }
-  const search = loadSearch();
-  for (const embedding of search.length > 0 ? EMBEDDINGS : []) {
-    writeFileSync(join(DOCS, `collateral-search-${embedding}.svg`), searchPlot(search, embedding));
+  for (const embedding of EMBEDDINGS) {
+    const search = loadSearch(embedding);
+    if (search === null) continue;
+    writeFileSync(join(DOCS, `collateral-search-${embedding}.svg`), searchPlot(search));
+    sections.push(SEARCH[embedding]);
   }
-  if (search.length > 0) sections.push(SEARCH);
   const timing = loadTiming();
   if (timing !== null) sections.push(timingSection(timing));
   const parity = loadParity();
