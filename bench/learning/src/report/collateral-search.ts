@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as Plot from "@observablehq/plot";
-import { ACCENT, document, INK, STYLE, svg } from "./picture.js";
+import { ACCENT, document, INK, labels, STYLE, svg } from "./picture.js";
 
 const FOLDER = resolve(import.meta.dirname, "../../collateral");
 export const EMBEDDINGS = ["static", "minilm"] as const;
@@ -10,6 +10,9 @@ type Embedding = (typeof EMBEDDINGS)[number];
 /** Kinds of users, in the order of the pictures. */
 const USERS = { topics: "taste depends on the topic", pairs: "two preferred groups" } as const;
 type Users = keyof typeof USERS;
+
+/** Names a picture has room for. */
+const NAMED = 6;
 
 /** One way to learn, on the tuning groups: gain in MRR, and change on unrelated requests in percent, by kind of user. */
 type SearchRow = { readonly label: string } & {
@@ -29,7 +32,7 @@ export function loadSearch(embedding: Embedding): readonly SearchRow[] | null {
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null;
 }
 
-/** Gain against collateral of all that was tried, one picture a kind of user; what nothing beats in both is named. */
+/** Gain against collateral of all that was tried, one picture a kind of user; what nothing beats in both is dark. */
 export function searchPlot(rows: readonly SearchRow[]): string {
   const kinds = Object.keys(USERS) as Users[];
   const found = kinds.flatMap((users) => rows.map((row): Found => ({ label: row.label, users, ...row[users] })));
@@ -43,6 +46,12 @@ export function searchPlot(rows: readonly SearchRow[]): string {
           (other.gain > one.gain || other.unrelated > one.unrelated),
       ),
   );
+  const named = kinds.flatMap((users) =>
+    unbeaten
+      .filter((one) => one.users === users)
+      .toSorted((a, b) => b.gain - a.gain)
+      .slice(0, NAMED),
+  );
   const place = { x: "gain", y: "unrelated", fy: "users" } as const;
   return svg(
     Plot.plot({
@@ -50,7 +59,7 @@ export function searchPlot(rows: readonly SearchRow[]): string {
       width: 900,
       height: 760,
       marginLeft: 60,
-      marginRight: 260,
+      marginRight: 200,
       marginTop: 30,
       style: STYLE,
       grid: true,
@@ -71,7 +80,7 @@ export function searchPlot(rows: readonly SearchRow[]): string {
         Plot.ruleY([-2], { stroke: "#b45309", strokeDasharray: "4 3" }),
         Plot.dot(found, { ...place, fill: "#a8a29e", r: 3 }),
         Plot.dot(unbeaten, { ...place, fill: ACCENT, r: 4 }),
-        Plot.text(unbeaten, { ...place, text: "label", dx: 7, textAnchor: "start", fill: INK, fontSize: 9 }),
+        labels(named, { ...place, text: "label" }),
       ],
     }),
   );

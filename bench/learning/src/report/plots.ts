@@ -2,7 +2,7 @@ import * as Plot from "@observablehq/plot";
 import { mean } from "../first-run.js";
 import { type Estimate, estimate, figure, type ProblemResult } from "../results.js";
 import { SETTINGS } from "../settings.js";
-import { ACCENT, document, INK, STYLE, svg } from "./picture.js";
+import { ACCENT, document, INK, labels, STYLE, svg } from "./picture.js";
 import { rowsOf } from "./tables.js";
 
 /** One point with an interval on both axes. */
@@ -44,14 +44,10 @@ export function scatter(points: readonly Point[], { x, y }: { readonly x: string
         Plot.ruleY([-2], { stroke: "#b45309", strokeDasharray: "4 3" }),
         Plot.link(cross, { x1: "x1", x2: "x2", y1: "y1", y2: "y2", stroke: "#a8a29e" }),
         Plot.dot(points, { x: (p: Point) => p.x.mean, y: (p: Point) => p.y.mean, fill: ACCENT, r: 4 }),
-        Plot.text(points, {
+        labels(points, {
           x: (p: Point) => p.x.mean,
           y: (p: Point) => p.y.mean,
           text: "label",
-          dx: 7,
-          dy: -7,
-          textAnchor: "start",
-          fill: INK,
         }),
       ],
     }),

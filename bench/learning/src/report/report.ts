@@ -31,7 +31,7 @@ const SEARCH = {
   static: `## The search for less collateral
 
 What was tried on the tuning groups before the default was chosen (\`bench/learning/collateral\`), one picture a kind of user; what is
-named, nothing else beats in both gain and cost. Below the dashed line, more than 2 % are lost. Static embeddings:
+dark, nothing else beats in both gain and cost. Below the dashed line, more than 2 % are lost. Static embeddings:
 
 ![Gain against collateral, static embeddings](collateral-search-static.svg)`,
   minilm: `MiniLM:
