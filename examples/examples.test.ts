@@ -29,8 +29,9 @@ const says: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   "thumbs-up-and-down.js": [/thumbs up: a string quartet\nmusic for tonight: a string quartet/],
   "bring-your-peft-adapter.js": [
-    /8 modules of rank 2, for tiny\/llama/,
-    /k_proj adds -?0\.\d+ …\nafter one request -?0\.\d+ …/,
+    /8 modules of rank 2, for tiny\/llama: k_proj,o_proj,q_proj,v_proj/,
+    /first logit: 0\.0004 without it, -0\.0498 with it/,
+    /loss of one text 3\.67\d+, after one step 3\.6[0-6]\d+/,
     /back to PeftModel.from_pretrained: \d+ \+ \d+ bytes/,
   ],
   "from-ruvllm.js": [

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { FormatError } from "@microlora/formats";
+import { OnnxError } from "@microlora/onnx";
 import { MicroLoraError } from "microlora";
 import { convert } from "./adapters/convert.js";
 import { inspect } from "./adapters/inspect.js";
@@ -37,7 +38,7 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
 /** Whether an error says all that its reader needs, so that a stack would only be in the way. */
 function isRefusal(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
-  const ours = [UsageError, RangeError, MicroLoraError, FormatError].some((kind) => error instanceof kind);
+  const ours = [UsageError, RangeError, MicroLoraError, FormatError, OnnxError].some((kind) => error instanceof kind);
   return ours || "syscall" in error;
 }
 

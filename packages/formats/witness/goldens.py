@@ -9,6 +9,7 @@ from pathlib import Path
 import combine_goldens
 import gguf_goldens
 import onnx_adapter_goldens
+import onnx_bases
 import peft_check
 import peft_goldens
 import safetensors_goldens
@@ -25,6 +26,7 @@ def write_peft(folder):
 AREAS = {
     "safetensors": (safetensors_goldens.write, SOURCES / "safetensors" / "fixtures"),
     "peft": (write_peft, SOURCES / "peft" / "fixtures"),
+    "onnx-bases": (onnx_bases.write, SOURCES / "picture" / "fixtures"),
     "gguf": (gguf_goldens.write, SOURCES / "gguf" / "fixtures"),
     "onnx-adapter": (onnx_adapter_goldens.write, SOURCES / "onnx-adapter" / "fixtures"),
     "combine": (combine_goldens.write, SOURCES / "combine" / "fixtures"),

@@ -1,4 +1,5 @@
 export { readElements, readModelFile } from "./graph/serde/node.js";
 export * from "./index.js";
-export { mergeIntoModel } from "./merge/node.js";
+export { type MergeBase, type MergeSource, mergeIntoModel } from "./merge/node.js";
+export type { LowRankChange } from "./merge/plan.js";
 export { openModel } from "./session/node.js";

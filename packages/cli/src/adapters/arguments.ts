@@ -24,6 +24,18 @@ export function numberOption(name: string, text: string): number {
   throw new UsageError(`${name} takes a number, not ${JSON.stringify(text)}`);
 }
 
+/** Other names for modules, by rules OLD=NEW. @throws UsageError */
+export function renaming(rules: readonly string[]): (module: string) => string {
+  const names = new Map(
+    rules.map((rule) => {
+      const [old, name, more] = rule.split("=");
+      if (old && name && more === undefined) return [old, name] as const;
+      throw new UsageError(`--rename takes OLD=NEW, not ${JSON.stringify(rule)}`);
+    }),
+  );
+  return (module) => names.get(module) ?? module;
+}
+
 /** Runs an argument parser, whose errors are the user's. @throws UsageError */
 export function parsed<T>(parse: () => T): T {
   try {

@@ -14,7 +14,7 @@ import {
 import { readAdapter, readBaseModel, SafetensorsReader, writeAdapter } from "@microlora/formats/node";
 import type { Terminal } from "../terminal.js";
 import { UsageError } from "../usage-error.js";
-import { FORMAT_TITLES, formatNamed, numberOption, parsed } from "./arguments.js";
+import { FORMAT_TITLES, formatNamed, numberOption, parsed, renaming } from "./arguments.js";
 import { summary } from "./inspect.js";
 
 export const CONVERT_USAGE = `Usage: microlora convert IN OUT [options]
@@ -89,17 +89,6 @@ function dtypeNamed(name: string): FloatDType {
   const dtype = FLOAT_DTYPES.find((known) => known === name.toUpperCase());
   if (dtype !== undefined) return dtype;
   throw new UsageError(`--dtype takes ${FLOAT_DTYPES.join(", ")}, not ${JSON.stringify(name)}`);
-}
-
-function renaming(rules: readonly string[]): (module: string) => string {
-  const names = new Map(
-    rules.map((rule) => {
-      const [old, name, more] = rule.split("=");
-      if (old && name && more === undefined) return [old, name] as const;
-      throw new UsageError(`--rename takes OLD=NEW, not ${JSON.stringify(rule)}`);
-    }),
-  );
-  return (module) => names.get(module) ?? module;
 }
 
 /** Trained biases become differences to the base's where that is given; the rest stays, or is dropped. */

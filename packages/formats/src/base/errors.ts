@@ -17,9 +17,11 @@ export type FormatErrorCode =
   | "truncated"
   | "unexpected-tensor"
   | "unknown-format"
+  | "unknown-module"
   | "unsupported-dtype"
   | "unsupported-variant"
-  | "unsupported-version";
+  | "unsupported-version"
+  | "wrong-base";
 
 /** The one error of this package: a literal `code`, `where` it happened, and a message that says what to do. */
 export class FormatError extends Error {

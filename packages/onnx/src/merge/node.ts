@@ -2,15 +2,29 @@ import { type FileHandle, mkdir, open, realpath, rename, rm } from "node:fs/prom
 import { basename, dirname, join, resolve } from "node:path";
 import type { MicroLora } from "microlora";
 import { OnnxError } from "../base/errors.js";
+import { findModules, type Module } from "../graft/modules.js";
+import { inferTypes } from "../graph/infer/infer.js";
+import type { Model } from "../graph/ir.js";
 import { openFile } from "../graph/serde/node.js";
 import { readModelFrom } from "../graph/serde/read.js";
-import { externalLocations, type ModelFiles } from "../session/files.js";
+import { externalLocations } from "../session/files.js";
 import { fingerprintOf } from "../session/fingerprint.js";
+import { shapesOfOne } from "../session/memory.js";
+import { modern } from "../session/modern.js";
 import { filesAt } from "../session/node.js";
-import { type Change, planMerge } from "./plan.js";
+import { type Change, type LowRankChange, planMerge } from "./plan.js";
 
 /** Bytes that are in memory at a time. */
 const CHUNK = 1 << 20;
+
+/** What a merge finds in a base model: what `LoraModel` has of it too. */
+export interface MergeBase {
+  readonly modules: readonly Module[];
+  readonly fingerprint: string;
+}
+
+/** What is merged: an adapter, or the changes of modules of the base, chosen when that is known. */
+export type MergeSource = MicroLora | ((base: MergeBase) => readonly LowRankChange[]);
 
 /**
  * Writes a model with an adapter merged into its weights: the same files but for the bytes of these weights, streamed. Data
@@ -19,6 +33,7 @@ const CHUNK = 1 << 20;
  *
  * @param from path of the base model, which is not touched
  * @param to path of the merged one
+ * @param source an adapter; of another program's file, `(base) => changes`, with names and ranks of any kind
  * @param options sign -1 takes a merged adapter out again, up to the rounding of the weights
  * @throws OnnxError as `readModel`, and `wrong-base`, `unknown-module`, `shape-mismatch`, `not-finite`, `external-data` if files would be
  * written over those of the base, `unsupported-type` for quantised weights and those that are used elsewhere too
@@ -26,13 +41,11 @@ const CHUNK = 1 << 20;
 export async function mergeIntoModel(
   from: string,
   to: string,
-  adapter: MicroLora,
+  source: MergeSource,
   { sign = 1 }: { readonly sign?: 1 | -1 } = {},
 ): Promise<void> {
-  const base = filesAt(from);
-  if (sign === 1) await checkBase(adapter, base);
   const placed = readPlaces(from);
-  const changes = planMerge(base.model, placed, adapter, sign);
+  const changes = await changesOf(from, placed, source, sign);
   const files = ["", ...externalLocations(placed)].map((location) => ({
     from: location === "" ? from : join(dirname(from), location),
     to: location === "" ? to : join(dirname(to), location),
@@ -53,16 +66,29 @@ export async function mergeIntoModel(
   }
 }
 
-async function checkBase({ config }: MicroLora, base: ModelFiles): Promise<void> {
-  if (config.baseModel === null) return;
+async function changesOf(from: string, placed: Model, source: MergeSource, sign: 1 | -1): Promise<readonly Change[]> {
+  const given = filesAt(from);
+  const base = { ...given, model: modern(given.model) };
+  const { graph } = inferTypes(base.model);
+  const { modules } = findModules(graph, shapesOfOne(graph.types));
   const fingerprint = await fingerprintOf(base);
-  if (config.baseModel === fingerprint) return;
+  if (typeof source !== "function" && sign === 1) checkBase(source, fingerprint);
+  const products = typeof source === "function" ? source({ modules, fingerprint }) : productsOf(source);
+  return planMerge(graph, modules, placed.graph.initializers, products, sign);
+}
+
+function productsOf(adapter: MicroLora): readonly LowRankChange[] {
+  return adapter.config.modules.map(({ module }) => adapter.getAdapter(module)!);
+}
+
+function checkBase({ config }: MicroLora, fingerprint: string): void {
+  if (config.baseModel === null || config.baseModel === fingerprint) return;
   const problem = `it was made for ${config.baseModel}, and this model is ${fingerprint}`;
   throw new OnnxError("wrong-base", "adapter", problem, "Merge it into its own base model");
 }
 
 /** The model with every tensor left in its file. */
-function readPlaces(path: string) {
+function readPlaces(path: string): Model {
   using source = openFile(path);
   return readModelFrom(source, 0);
 }

@@ -1,12 +1,24 @@
-import type { LoraAdapter, MicroLora } from "microlora";
 import { OnnxError } from "../base/errors.js";
-import { findModules, type Module } from "../graft/modules.js";
+import type { Module } from "../graft/modules.js";
 import { intOf } from "../graph/attributes.js";
 import { fromTensor, toTensor } from "../graph/evaluate/dense.js";
-import { inferTypes } from "../graph/infer/infer.js";
-import type { DType, Graph, Model, Node, Tensor } from "../graph/ir.js";
+import type { DType, Graph, Node, Tensor } from "../graph/ir.js";
 import { producersOf } from "../graph/verbs.js";
-import { shapesOfOne } from "../session/memory.js";
+
+/** What is merged into one module: its weight becomes W + scaling A B. A `LoraAdapter` is one. */
+export interface LowRankChange {
+  readonly module: string;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly rank: number;
+  readonly scaling: number;
+  /** [rank, inFeatures] */
+  readonly loraA: Float32Array;
+  /** [rank, outFeatures] */
+  readonly loraB: Float32Array;
+  /** Refused: a graph need not have a place for it. */
+  readonly bias?: Float32Array | undefined;
+}
 
 /** Bytes of a file that a merge changes: a matrix, some of whose rows can be changed at a time. */
 export interface Change {
@@ -22,25 +34,33 @@ export interface Change {
 const MERGEABLE: ReadonlySet<DType> = new Set<DType>(["float32", "float64", "float16", "bfloat16"]);
 
 /**
- * What a merge of an adapter changes in a model's files: W + scaling A B for each of its modules.
+ * What a merge changes in a model's files: W + scaling A B for each module that it names.
  *
- * @param placed the same model, read with every tensor left in its file
+ * @param graph with its types
+ * @param found the modules of the graph
+ * @param placed the same model's tensors, each left in its file
  * @param sign -1 takes a merged adapter out again
- * @throws OnnxError `unknown-module`, `shape-mismatch`, and `unsupported-type` for weights that are quantised, or that
- * something beside the module takes too
+ * @throws OnnxError `unknown-module`, `shape-mismatch`, and `unsupported-type` for a bias, and for weights that are
+ * quantised, or that something beside the module takes too
  */
-export function planMerge(model: Model, placed: Model, adapter: MicroLora, sign: 1 | -1 = 1): Change[] {
-  const { graph } = inferTypes(model);
-  const modules = new Map(findModules(graph, shapesOfOne(graph.types)).modules.map((each) => [each.name, each]));
-  const changes = adapter.config.modules.map(({ module: name }) => {
+export function planMerge(
+  graph: Graph,
+  found: readonly Module[],
+  placed: Graph["initializers"],
+  products: readonly LowRankChange[],
+  sign: 1 | -1,
+): Change[] {
+  const modules = new Map(found.map((each) => [each.name, each]));
+  const changes = products.map((lora) => {
+    const { module: name } = lora;
     const module = modules.get(name);
-    const lora = adapter.getAdapter(name)!;
     if (module === undefined) throw refuse("unknown-module", name, "the model has no module of that name");
+    if (lora.bias !== undefined) refuseBias(name);
     if (module.inFeatures !== lora.inFeatures || module.outFeatures !== lora.outFeatures) {
       const sizes = `${lora.inFeatures}x${lora.outFeatures}, and the module's ${module.inFeatures}x${module.outFeatures}`;
       throw refuse("shape-mismatch", name, `the adapter is ${sizes}`);
     }
-    return changeOf(graph, placed.graph.initializers, module, lora, sign);
+    return changeOf(graph, placed, module, lora, sign);
   });
   return combined(changes);
 }
@@ -73,11 +93,16 @@ function refuse(
   );
 }
 
+function refuseBias(name: string): never {
+  const remedy = "Merge it into the weights that the model is exported from, and export them again";
+  throw new OnnxError("unsupported-type", `module ${JSON.stringify(name)}`, "its adapter has a bias", remedy);
+}
+
 function changeOf(
   graph: Graph,
   weights: Graph["initializers"],
   module: Module,
-  lora: LoraAdapter,
+  lora: LowRankChange,
   sign: 1 | -1,
 ): Change {
   const site = module.sites[0]!;
@@ -121,7 +146,7 @@ interface Factors {
   readonly scaling: number;
 }
 
-function factorsOf(module: Module, lora: LoraAdapter, isInOut: boolean, sign: 1 | -1, width: number): Factors {
+function factorsOf(module: Module, lora: LowRankChange, isInOut: boolean, sign: 1 | -1, width: number): Factors {
   const { rank, loraA, loraB } = lora;
   const outputs = new Float32Array(rank * width);
   for (let r = 0; r < rank; r++) {

@@ -4,10 +4,7 @@ import type { HostTensor } from "../base/host-tensor.js";
 import { batchOf } from "../graft/graft.js";
 import { findModules, type Module, type Modules, selectModules, type Targets } from "../graft/modules.js";
 import { inferTypes } from "../graph/infer/infer.js";
-import type { Dim, Model, ValueInfo } from "../graph/ir.js";
-import { inlineFunctions } from "../graph/passes/inline-functions.js";
-import { inlineConstantIf } from "../graph/passes/inline-if.js";
-import { raiseOpset } from "../graph/passes/raise-opset.js";
+import type { Dim, ValueInfo } from "../graph/ir.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
 import { completeFeeds } from "./complete.js";
@@ -17,6 +14,7 @@ import type { ModelFiles } from "./files.js";
 import { fingerprintOf } from "./fingerprint.js";
 import { learnFrom } from "./learn.js";
 import { shapesOfOne } from "./memory.js";
+import { modern } from "./modern.js";
 import type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./ort.js";
 import { createSession, encodeDerived, runSession, toOrt } from "./tensors.js";
 import { Trainer } from "./trainer.js";
@@ -209,12 +207,6 @@ export interface LearnResult {
   readonly loss: number;
   /** Length of the whole gradient. */
   readonly gradientNorm: number;
-}
-
-/** Functions and constant branches show their nodes; adapters and losses are written as operators are since opset 13. */
-function modern(model: Model): Model {
-  const plain = inlineConstantIf(inlineFunctions(model));
-  return (plain.opsets.get("") ?? 13) < 13 ? raiseOpset(plain) : plain;
 }
 
 interface Parts {
