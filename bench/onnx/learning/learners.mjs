@@ -1,0 +1,80 @@
+import { performance } from "node:perf_hooks";
+import { Evaluator } from "../../../packages/cli/dist/demo/evaluate.js";
+import { LEARNERS, TASK } from "../../../packages/cli/dist/demo/hyperparameters.js";
+import { createLearner } from "../../../packages/cli/dist/demo/learners.js";
+import { learnFrom } from "../../../packages/cli/dist/demo/user.js";
+import { adamw } from "../../../packages/microlora/dist/index.js";
+import { infoNce } from "../../../packages/onnx/dist/node.js";
+
+/** Modules of MiniLM that get adapters: 6,144 parameters in each choice, as many as the slow weights of rank 8 have. */
+export const PLACES = {
+  "query and value, last 2 layers, rank 2": { targets: /layer\.[45]\..*(query|value)/, rank: 2 },
+  "query and value, last 4 layers, rank 1": { targets: /layer\.[2345]\..*(query|value)/, rank: 1 },
+};
+
+/** A personalizer behind the model: names as in the first run's table, the rate of its slow weights times a factor. */
+export async function personalizer({ corpus, index, evaluator }, task, seed, { name, factor }) {
+  const settings = LEARNERS[name];
+  const slow = { ...settings.slow, learningRate: settings.slow.learningRate * factor };
+  const learner = await createLearner(corpus, { ...settings, slow }, { seed });
+  const clicks = learnFrom(corpus, index, learner, task.learning);
+  const scores = scoresOf(evaluator, learner, task, clicks.length);
+  learner[Symbol.dispose]();
+  return scores;
+}
+
+/** Adapters inside the model, one step of AdamW a click along the exact gradient of the same loss over what was shown. */
+export async function transformer(setup, task, seed, { place, learningRate, temperature }) {
+  const { corpus, index, models } = setup;
+  const { model, feedsOf, embed } = models[place];
+  const learning = { optimizer: adamw(), learningRate, ewcLambda: 0 };
+  const adapter = await model.createAdapter({ rank: PLACES[place].rank, seed, learning });
+  let clicks = 0;
+  let milliseconds = 0;
+  for (const { keyword, wanted } of task.learning) {
+    const { text } = corpus.keywords[keyword];
+    const [query] = await embed([text], adapter);
+    const shown = index.search(query, TASK.shown).map(({ id }) => Number(id));
+    const chosen = shown.findIndex((row) => wanted.includes(row));
+    if (chosen < 0) continue;
+    const candidates = matrixOf(shown.map((row) => corpus.documentVectors[row]));
+    const start = performance.now();
+    await model.learn(
+      { feeds: feedsOf([text]), loss: infoNce({ anchors: [0], candidates, chosen: [chosen], temperature }) },
+      { adapter },
+    );
+    milliseconds += performance.now() - start;
+    clicks++;
+  }
+  const scores = await adaptedScores(setup, models[place], adapter, task, clicks);
+  adapter[Symbol.dispose]();
+  return { ...scores, msPerClick: milliseconds / clicks };
+}
+
+function matrixOf(rows) {
+  const width = rows[0].length;
+  const data = new Float32Array(rows.length * width);
+  for (const [i, row] of rows.entries()) data.set(row, i * width);
+  return { data, dims: [rows.length, width] };
+}
+
+/** Embeds the queries of the test anew; documents stay where they are. */
+async function adaptedScores({ corpus }, { embed }, adapter, task, clicks) {
+  const tested = [...task.unseen.map(({ keyword }) => keyword), ...task.unrelated];
+  const vectors = await embed(
+    tested.map((keyword) => corpus.keywords[keyword].text),
+    adapter,
+  );
+  const keywordVectors = [...corpus.keywordVectors];
+  for (const [i, keyword] of tested.entries()) keywordVectors[keyword] = vectors[i];
+  return scoresOf(new Evaluator({ ...corpus, keywordVectors }), { transform: (query) => query }, task, clicks);
+}
+
+/** MRR on unseen queries in the user's sense, and on keywords that have nothing to do with it. */
+export function scoresOf(evaluator, learner, task, clicks) {
+  return {
+    unseen: evaluator.onQueries(learner, task.unseen).mrr,
+    unrelated: evaluator.onKeywords(learner, task.unrelated).mrr,
+    clicks,
+  };
+}

@@ -1,0 +1,153 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { interval95, mean } from "../../../packages/cli/dist/demo/statistics.js";
+
+const read = (name) => {
+  const path = join(import.meta.dirname, "results", name);
+  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : undefined;
+};
+const LABELS = {
+  offset: "constant offset behind the model (384 parameters)",
+  slow: "slow weights behind the model (6,144)",
+  twoSpeeds: "two speeds behind the model, as `Personalizer` has by default (6,528 parameters, 128 kept clicks)",
+  transformer: "adapters inside the model (6,144)",
+};
+
+const AIMS = { free: "unseen MRR", careful: "the same at a cost of at most 1 %" };
+
+/** Writes docs/results/onnx-learning.md from the files in results/, as far as they are there. */
+export function writeReport() {
+  const search = read("search.json");
+  const language = read("language-model.json");
+  const parts = [
+    "# Learning through whole ONNX models, measured\n",
+    "Made by the commands below from the files in `bench/onnx/learning/results/`, which hold every run and everything that was",
+    "tried in tuning. Means over users with 95 % intervals (Student's t); few users, so intervals are wide.\n",
+    readFileSync(join(import.meta.dirname, "reading.md"), "utf8"),
+    ...(search === undefined ? [] : searchPart(search)),
+    ...(language === undefined ? [] : languagePart(language)),
+  ];
+  writeFileSync(join(import.meta.dirname, "../../../docs/results/onnx-learning.md"), `${parts.join("\n").trimEnd()}\n`);
+}
+
+function searchPart({ machine, parameters, tuningSeeds, rows }) {
+  const base = rows[0].runs;
+  const gains = (contender, rule) =>
+    rows.find((row) => row.contender === contender && row.rule === rule)?.runs.map(({ unseen }) => unseen);
+  const isSame = (a, b) => a.contender === b.contender && JSON.stringify(a.settings) === JSON.stringify(b.settings);
+  const table = rows
+    .filter((row) => rows.find((each) => isSame(each, row)) === row)
+    .map((row) => {
+      const aims = rows.filter((each) => isSame(each, row)).map(({ rule }) => AIMS[rule]);
+      return cells(
+        LABELS[row.contender],
+        aims.join("; "),
+        settingsText(row.settings),
+        spread(row.runs.map(({ unseen }) => unseen)),
+        signed(row.runs.map((run) => run.unseen - run.base.unseen)),
+        percent(row.runs.map((run) => run.unrelated / run.base.unrelated - 1)),
+      );
+    });
+  const compared = ["free", "careful"].flatMap((rule) => {
+    const inside = gains("transformer", rule);
+    if (inside === undefined) return [];
+    return ["offset", "slow", "twoSpeeds"].flatMap((contender) => {
+      const behind = gains(contender, rule);
+      if (behind === undefined) return [];
+      return [cells(LABELS[contender], AIMS[rule], signed(inside.map((value, i) => value - behind[i])))];
+    });
+  });
+  const perClick = rows
+    .filter(({ contender }) => contender === "transformer")
+    .flatMap(({ runs }) => runs.map(({ msPerClick }) => msPerClick));
+  return [
+    "## A user's taste in the emoji search, MiniLM\n",
+    "`npm run bench:onnx:learning -- --model FOLDER`\n",
+    "The task of the first run (`npm start`: the same corpus, queries, tastes by topic, split by stem, 50 results shown, the first wanted one",
+    `clicked), embedded by MiniLM. Adapters inside the model and slow weights behind it have ${parameters.toLocaleString("en-US")} parameters each, learn from each`,
+    "click at once and once, by the same loss: cross-entropy over the cosines of what was shown. Inside, its exact gradients through the",
+    "transformer, AdamW; documents keep the embeddings of the base. Behind, the settings of the first run with the rate of the slow weights times a factor.",
+    `Tuned on ${tuningSeeds.length} users of the tuning groups, for either aim; ${base.length} users of the other groups were run once after that, ${range(base.map(({ clicks }) => clicks))} clicks each.\n`,
+    `MRR of the base: ${spread(base.map(({ base }) => base.unseen))} on unseen queries, ${spread(base.map(({ base }) => base.unrelated))} on unrelated ones.\n`,
+    cells("learner", "tuned for", "settings chosen", "MRR, unseen queries", "above the base", "MRR, unrelated"),
+    cells("---", "---", "---", "---", "---", "---"),
+    ...table,
+    "\nAdapters inside the model minus what learns behind it, MRR on unseen queries, user by user:\n",
+    cells("beside", "both tuned for", "difference"),
+    cells("---", "---", "---"),
+    ...compared,
+    `\nA click inside the model took ${range(perClick)} ms on a machine that others were using.`,
+    `${machineText(machine)}\n`,
+  ];
+}
+
+function languagePart({ machine, setting, runs }) {
+  const { learningRate, layers, rank, passes, parameters } = setting;
+  const change = (kind) => runs.map(({ before, after }) => after[kind].logProbability - before[kind].logProbability);
+  return [
+    "## A user's facts, SmolLM2-135M-Instruct\n",
+    "`npm --prefix bench/onnx run learning:language-model -- --model FOLDER`\n",
+    `${runs.length} users with six facts each (\`bench/onnx/learning/facts.mjs\`), two questions a fact to learn from, two others to test on. Rank`,
+    `${rank} on the value and down projections of the last ${layers} layers (${parameters.toLocaleString("en-US")} parameters), AdamW at rate ${learningRate}, ${passes} passes of two steps`,
+    "each, with a KL term to the base on four other questions. Mean log-probability (nats) of a token of the answer, and the share of",
+    "answers that greedy decoding gives word for word. *Another value*: the same sentences with a value that was not told. *Unrelated*:",
+    "twelve questions with true answers, neither learned from nor among the four that the KL term holds. The settings come from two tries",
+    "on another user (0.003 and two passes without the KL term: -2.59 on unseen wording; 0.01 and five with it: -0.19).\n",
+    cells("", "facts, unseen wording", "word for word", "another value", "unrelated", "word for word"),
+    cells("---", "---", "---", "---", "---", "---"),
+    row("base", runs, "before"),
+    row("base, facts told in the prompt", runs, "prompt"),
+    row("base with the adapter", runs, "after"),
+    "\nFrom base to adapter, user by user:",
+    `${signed(change("unseen"))} on the facts, ${signed(change("otherValues"))} with another value, ${signed(change("unrelated"))} on unrelated answers.`,
+    "The twelve unrelated questions are the same for every user, so that their intervals do not tell how others would fare.\n",
+    "The model: `bench/onnx/learning/export-smollm2.py`, which names its versions. Learning took",
+    `${range(runs.map(({ seconds }) => seconds))} s a user on a machine that many others were using. ${machineText(machine)}\n`,
+  ];
+}
+
+function row(label, runs, part) {
+  const of = (kind, key) => runs.map((run) => run[part][kind][key]);
+  return cells(
+    label,
+    spread(of("unseen", "logProbability")),
+    percentage(of("unseen", "greedy")),
+    spread(of("otherValues", "logProbability")),
+    spread(of("unrelated", "logProbability")),
+    percentage(of("unrelated", "greedy")),
+  );
+}
+
+function percentage(values) {
+  return `${(100 * mean(values)).toFixed(0)} %`;
+}
+
+function settingsText({ factor, place, learningRate, temperature }) {
+  return place === undefined ? `rate x ${factor}` : `${place}; rate ${learningRate}, temperature ${temperature}`;
+}
+
+function machineText({ cpu, cores, node, onnxruntime }) {
+  return `${cpu}, ${cores} cores, Node ${node}, onnxruntime-node ${onnxruntime}.`;
+}
+
+function cells(...texts) {
+  return `| ${texts.join(" | ")} |`;
+}
+
+function spread(values) {
+  return `${mean(values).toFixed(3)} ± ${interval95(values).toFixed(3)}`;
+}
+
+function signed(values) {
+  return `${mean(values) < 0 ? "" : "+"}${spread(values)}`;
+}
+
+function percent(values) {
+  const [centre, half] = [mean(values), interval95(values)].map((value) => (100 * value).toFixed(1));
+  return `${mean(values) < 0 ? "" : "+"}${centre} ± ${half} %`;
+}
+
+function range(values) {
+  const [low, high] = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(0));
+  return low === high ? low : `${low} to ${high}`;
+}

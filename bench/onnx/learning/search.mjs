@@ -1,0 +1,109 @@
+// Usage: node learning/search.mjs [--model FOLDER] [--tuning-seeds 1,2] [--seeds 11,12,13,14,15]
+// One user's taste in the emoji search, learned click by click: adapters inside MiniLM beside what learns behind it. Settings are
+// chosen on users of the tuning groups; users of the other groups are run once after that. Writes results/search.json and the report.
+import { writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { loadCorpus } from "../../../packages/cli/dist/demo/corpus.js";
+import { Evaluator, IDENTITY } from "../../../packages/cli/dist/demo/evaluate.js";
+import { TASK } from "../../../packages/cli/dist/demo/hyperparameters.js";
+import { groupsAmong } from "../../../packages/cli/dist/demo/options.js";
+import { buildTask } from "../../../packages/cli/dist/demo/task.js";
+import { EmbeddingIndex } from "../../../packages/microlora/dist/index.js";
+import { PLACES, personalizer, scoresOf, transformer } from "./learners.mjs";
+import { machine } from "./machine.mjs";
+import { openMiniLm } from "./minilm.mjs";
+import { writeReport } from "./report.mjs";
+
+const { values } = parseArgs({
+  options: {
+    model: { type: "string", default: join(import.meta.dirname, "../../../../shared/models/minilm") },
+    "tuning-seeds": { type: "string", default: "1,2" },
+    seeds: { type: "string", default: "11,12,13,14,15" },
+  },
+});
+const seedsOf = (text) => text.split(",").map(Number);
+
+const FACTORS = [0.3, 1, 3];
+const behind = (name) => FACTORS.map((factor) => ({ name, factor }));
+const inside = Object.keys(PLACES).flatMap((place) =>
+  [3e-3, 6e-3, 1.2e-2].map((learningRate) => ({ place, learningRate, temperature: 0.2 })),
+);
+const CONTENDERS = {
+  offset: { run: personalizer, grid: behind("offset") },
+  slow: { run: personalizer, grid: behind("lora") },
+  twoSpeeds: { run: personalizer, grid: behind("all") },
+  transformer: { run: transformer, grid: inside },
+};
+/** What a learner may cost on unrelated keywords while it is tuned: nothing said, or 1 % of their MRR. */
+const RULES = { free: Number.POSITIVE_INFINITY, careful: 0.01 };
+
+const setup = await setUp(resolve(values.model));
+const tuned = {};
+for (const [contender, { run, grid }] of Object.entries(CONTENDERS)) {
+  const tried = [];
+  for (const settings of grid) {
+    const runs = await runAll(run, settings, seedsOf(values["tuning-seeds"]), "tuning");
+    const [gain, cost] = [meanOf(runs, gainOf), meanOf(runs, costOf)];
+    tried.push({ settings, gain, cost });
+    console.error(
+      `${contender} ${JSON.stringify(settings)}: unseen +${gain.toFixed(4)}, unrelated ${(100 * cost).toFixed(1)} % worse`,
+    );
+  }
+  tuned[contender] = tried;
+}
+const rows = [];
+for (const [contender, tried] of Object.entries(tuned)) {
+  for (const [rule, limit] of Object.entries(RULES)) {
+    const best = tried.filter(({ cost }) => cost <= limit).toSorted((a, b) => b.gain - a.gain)[0];
+    if (best === undefined) continue;
+    const same = rows.find((row) => row.contender === contender && row.settings === best.settings);
+    const runs =
+      same?.runs ?? (await runAll(CONTENDERS[contender].run, best.settings, seedsOf(values.seeds), "others"));
+    rows.push({ contender, rule, settings: best.settings, runs });
+    console.error(`${contender} ${rule}: ${meanOf(runs, ({ unseen }) => unseen).toFixed(4)}`);
+  }
+}
+const parameters = 6144;
+const out = join(import.meta.dirname, "results/search.json");
+writeFileSync(
+  out,
+  `${JSON.stringify({ machine: machine(), parameters, tuningSeeds: seedsOf(values["tuning-seeds"]), tuned, rows }, null, 1)}\n`,
+);
+writeReport();
+for (const { model } of Object.values(setup.models)) await model[Symbol.asyncDispose]();
+
+/** Everything that users share; each text is embedded once, by the base model. */
+async function setUp(folder) {
+  const models = {};
+  for (const [place, { targets }] of Object.entries(PLACES)) models[place] = await openMiniLm(folder, targets);
+  const { embed } = Object.values(models)[0];
+  const plain = loadCorpus();
+  const documentVectors = await embed(plain.documents.map(({ name }) => name));
+  const keywordVectors = await embed(plain.keywords.map(({ text }) => text));
+  const corpus = { ...plain, documentVectors, keywordVectors };
+  const index = await EmbeddingIndex.create(documentVectors.map((vector, row) => [row, vector]));
+  return { models, corpus, index, evaluator: new Evaluator(corpus) };
+}
+
+async function runAll(run, settings, seeds, among) {
+  const runs = [];
+  for (const seed of seeds) {
+    const task = buildTask(setup.corpus, { ...TASK, seed, groups: groupsAmong(among, setup.corpus.groups) });
+    const base = scoresOf(setup.evaluator, IDENTITY, task, 0);
+    runs.push({ seed, base, ...(await run(setup, task, seed, settings)) });
+  }
+  return runs;
+}
+
+function gainOf({ unseen, base }) {
+  return unseen - base.unseen;
+}
+
+function costOf({ unrelated, base }) {
+  return 1 - unrelated / base.unrelated;
+}
+
+function meanOf(runs, of) {
+  return runs.reduce((sum, run) => sum + of(run), 0) / runs.length;
+}
