@@ -1,25 +1,15 @@
-import { execFile } from "node:child_process";
 import { copyFile, mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { afterAll, describe, expect, test } from "vitest";
+import { MAIN, microlora, refused } from "./run.test-support.js";
 
-const MAIN = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 const FIXTURES = fileURLToPath(new URL("../../../formats/src/", import.meta.url));
 const peft = (name: string) => join(FIXTURES, "peft", "fixtures", name);
 
 const folder = await mkdtemp(join(tmpdir(), "microlora-cli-"));
 afterAll(() => rm(folder, { recursive: true }));
-
-const run = promisify(execFile);
-const microlora = async (...args: string[]) => (await run(process.execPath, [MAIN, ...args])).stdout;
-const refused = (...args: string[]) =>
-  run(process.execPath, [MAIN, ...args]).then(
-    () => expect.unreachable(),
-    (error: { code: number; stderr: string; stdout: string }) => error,
-  );
 
 async function inspected(path: string, ...more: string[]) {
   return JSON.parse(await microlora("inspect", path, "--json", ...more));

@@ -1,15 +1,14 @@
-import { execFile } from "node:child_process";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { decodeSafetensors, fitToModel, fromMicroLora, targetNames, toFloats, toMicroLora } from "@microlora/formats";
 import { readAdapter, writeAdapter } from "@microlora/formats/node";
 import { type Ort, openModel } from "@microlora/onnx/node";
 import { MicroLora } from "microlora";
 import * as web from "onnxruntime-web";
 import { afterAll, describe, expect, test } from "vitest";
+import { microlora, refused } from "./run.test-support.js";
 
 web.env.wasm.numThreads = 1;
 const ort = web as unknown as Ort;
@@ -20,7 +19,6 @@ const INPUT_IDS = {
   dims: [2, 6],
   data: BigInt64Array.from([3, 14, 15, 9, 2, 6, 5, 35, 8, 9, 7, 9], BigInt),
 };
-const MAIN = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 const FORMATS = fileURLToPath(new URL("../../../formats/src/", import.meta.url));
 const peft = (name: string) => join(FORMATS, "peft", "fixtures", name);
 /** The model that a PEFT folder was trained on, exported by PyTorch. */
@@ -28,14 +26,6 @@ const base = (name: string) => join(FORMATS, "picture", "fixtures", `${name.spli
 
 const folder = await mkdtemp(join(tmpdir(), "microlora-onnx-"));
 afterAll(() => rm(folder, { recursive: true }));
-
-const run = promisify(execFile);
-const microlora = async (...args: string[]) => (await run(process.execPath, [MAIN, ...args])).stdout;
-const refused = (...args: string[]) =>
-  run(process.execPath, [MAIN, ...args]).then(
-    () => expect.unreachable(),
-    (error: { code: number; stderr: string }) => error,
-  );
 
 /** What PEFT itself makes of the tokens with a folder of its own. */
 async function logitsOfPeft(name: string): Promise<Float32Array> {

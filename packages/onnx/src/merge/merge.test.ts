@@ -1,10 +1,12 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MicroLora } from "microlora";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { HostTensor } from "../base/host-tensor.js";
 import type { Targets } from "../graft/modules.js";
+import type { Graph, Model, Node } from "../graph/ir.js";
+import { encodeModel } from "../graph/serde/write.js";
 import type { LoraModel } from "../session/lora-model.js";
 import { FIXTURES, feedsOf, fixturePath, randomOf, web } from "../session/models.test-support.js";
 import { openModel } from "../session/open.js";
@@ -104,3 +106,44 @@ test("an adapter of another model is refused", async () => {
     code: "wrong-base",
   });
 });
+
+test("an adapter of a model that is raised when it is opened is merged into it", async () => {
+  const path = join(folder, "older.onnx");
+  await writeFile(path, encodeModel(olderModel()));
+  await using base = await openAt(path, ["q_proj"]);
+  const adapter = await adapterOf(base);
+  const to = join(folder, "older-merged.onnx");
+  await mergeIntoModel(path, to, adapter);
+  await using merged = await openAt(to, ["q_proj"]);
+  const feeds = { x: { type: "float32", dims: [2, 3], data: Float32Array.of(1, -2, 3, 0.5, 4, -1) } };
+  const [beside, inside] = [await base.run(feeds, { adapters: adapter }), await merged.run(feeds)];
+  expect(largestDifference(beside.y!.data as Float32Array, inside.y!.data as Float32Array)).toBeLessThan(1e-5);
+});
+
+/** One projection in opset 11, whose Unsqueeze has its axes as an attribute. */
+function olderModel(): Model {
+  const node = (op: string, input: string, output: string, more: Partial<Node>): Node => {
+    return {
+      name: `/layers.0/q_proj/${op}`,
+      op,
+      domain: "",
+      inputs: [input],
+      outputs: [output],
+      attributes: {},
+      ...more,
+    };
+  };
+  const weight = new Uint8Array(Float32Array.from({ length: 12 }, (_, i) => Math.sin(i)).buffer);
+  const graph: Graph = {
+    name: "older",
+    nodes: [
+      node("MatMul", "x", "h", { inputs: ["x", "w"] }),
+      node("Unsqueeze", "h", "y", { attributes: { axes: { kind: "ints", value: [1] } } }),
+    ],
+    inputs: [{ name: "x", type: { dtype: "float32", shape: ["rows", 3] } }],
+    outputs: [{ name: "y", type: { dtype: "float32", shape: ["rows", 1, 4] } }],
+    initializers: new Map([["w", { dtype: "float32", dims: [3, 4], data: { kind: "bytes", bytes: weight } }]]),
+    types: new Map(),
+  };
+  return { irVersion: 6, producer: "", opsets: new Map([["", 11]]), graph, functions: [], metadata: new Map() };
+}
