@@ -118,10 +118,8 @@ export function resolveConfig(config: MicroLoraConfig): ResolvedConfig {
 
 /** Fills in the defaults, which are also what the first version of a checkpoint leaves out. */
 export function resolveLearning(learning: LearningConfig = {}): ResolvedLearning {
-  const plain = (method: Method | undefined, name: string) => ({
-    name: method?.name ?? name,
-    settings: method?.settings ?? {},
-  });
+  const plain = (method: Method | undefined, name: string): Method =>
+    method === undefined ? { name, settings: {} } : { name: method?.name, settings: method?.settings };
   return {
     learningRate: unsignedZero(learning.learningRate ?? 0.01),
     ewcLambda: unsignedZero(learning.ewcLambda ?? 1),
