@@ -93,8 +93,8 @@ function languagePart({ machine, setting, runs }) {
     "answers that greedy decoding gives word for word. *Another value*: the same sentences with a value that was not told. *Unrelated*:",
     "twelve questions with true answers, neither learned from nor among the four that the KL term holds. The settings come from two tries",
     "on another user (0.003 and two passes without the KL term: -2.59 on unseen wording; 0.01 and five with it: -0.19).\n",
-    cells("", "facts, unseen wording", "word for word", "another value", "unrelated", "word for word"),
-    cells("---", "---", "---", "---", "---", "---"),
+    cells("", "facts, unseen wording", "word for word", "another value", "told minus another", "unrelated", "word for word"),
+    cells("---", "---", "---", "---", "---", "---", "---"),
     row("base", runs, "before"),
     row("base, facts told in the prompt", runs, "prompt"),
     row("base with the adapter", runs, "after"),
@@ -113,6 +113,7 @@ function row(label, runs, part) {
     spread(of("unseen", "logProbability")),
     percentage(of("unseen", "greedy")),
     spread(of("otherValues", "logProbability")),
+    spread(runs.map((run) => run[part].unseen.logProbability - run[part].otherValues.logProbability)),
     spread(of("unrelated", "logProbability")),
     percentage(of("unrelated", "greedy")),
   );
