@@ -6,12 +6,12 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { Learner, MicroLora } from "microlora";
 import { createRandom, quantile } from "./first-run.js";
-import { CHOICE, TIMING, type Timing } from "./report/timing-table.js";
+import { CHOICE, FUSED, TIMING, type Timing } from "./report/timing-table.js";
 
 const WIDTH = 768;
 const RANK = 2;
 const REQUESTS = 1000;
-/** Four checks of the guard in each; short, so that some slices run undisturbed. */
+/** Two checks of the guard in each; short, so that some slices run undisturbed. */
 const SLICE = 128;
 const ROUNDS = 401;
 const MODULE = "layer";
@@ -89,7 +89,7 @@ function p99({ request }: Contender): number {
 
 const contenders = [
   await plain("plain fused step", 0),
-  await plain("with EWC", 100),
+  await plain(FUSED, 100),
   await learner(CHOICE, 0, {}),
   await learner("with EWC and a limit on the delta", 100, { maxDelta: 10 }),
   await learner("with EWC, the limit and the guard", 100, { maxDelta: 10, guard: {} }),

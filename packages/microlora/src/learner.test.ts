@@ -260,11 +260,16 @@ describe("poisoned streams", () => {
     "not a number": () => ({ gradient: withElement(x, 0, Number.NaN) }),
   };
 
-  test.each(Object.keys(streams))("%s: stays within its limit, and good behaviour comes back", async (name) => {
-    using learner = await make(
-      { maxDelta: LIMIT, guard: {}, boundary: adwin(), replay: { bytes: 4096 } },
-      { clipNorm: 1 },
-    );
+  const ways: readonly (readonly [string, object])[] = [
+    ["plain steps", {}],
+    ["clipped steps", { clipNorm: 1 }],
+    ["EWC", { ewcLambda: 1, fisherDecay: 0.9 }],
+    ["AdamW", { learningRate: 0.01, optimizer: adamw() }],
+  ];
+  const cases = Object.keys(streams).flatMap((name) => ways.map(([way, learning]) => [name, way, learning] as const));
+
+  test.each(cases)("%s, %s: stays within its limit, and good behaviour comes back", async (name, _, learning) => {
+    using learner = await make({ maxDelta: LIMIT, guard: {}, boundary: adwin(), replay: { bytes: 4096 } }, learning);
     const adapter = learner.lora.getAdapter("m")!;
     for (let k = 0; k < 10_000; k++) {
       const input = floats(N, 200 + (k % 16));

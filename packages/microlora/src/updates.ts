@@ -10,7 +10,11 @@ import { advantageOf, type Baseline, NO_BASELINE, reinforceGradient, withScore }
 import { Guard, type GuardState } from "./learn/guard.js";
 import type { ResolvedLearner } from "./learn/learner-config.js";
 import { Replay, type ReplayState } from "./learn/replay.js";
+import type { Signal } from "./learn/signal.js";
 import type { MicroLora } from "./micro-lora.js";
+
+/** Norm of a caller's gradient, with respect to the parameters, from which on a guard clips it. */
+const GUARDED_NORM = 1;
 
 /** What became of one feedback; one object, written anew by each call. */
 export interface LearnerResult {
@@ -56,6 +60,11 @@ export class Updates {
   readonly #replay: Replay | null;
   readonly #guard: Guard | null;
   readonly #boundary: Boundary | null;
+  readonly #lossOf = ({ module, x, base, signal }: Example, accepted?: readonly AdapterState[]): number => {
+    const weights = accepted?.find((adapter) => adapter.module === module);
+    return this.#evaluations.get(module)!.lossOf(x, base, signal, this.#reference.mean, weights)!;
+  };
+  readonly #weightsOfNow = () => this.weights();
   readonly #history: (readonly AdapterState[])[] = [];
   #boundaryState: readonly number[];
   #boundaries = 0;
@@ -80,9 +89,14 @@ export class Updates {
 
   /** Learns from one example. @param noise what was added to its output, in units of its scale @throws MicroLoraError */
   learn(example: Example, noise: Float32Array | null): void {
-    Object.assign(this.result, { applied: false, reason: null, loss: null, gradientNorm: 0, boundary: false });
-    this.result.rolledBack = false;
-    if (!this.#lora.enabled) this.result.reason = "disabled";
+    const { result } = this;
+    result.applied = false;
+    result.reason = null;
+    result.loss = null;
+    result.gradientNorm = 0;
+    result.boundary = false;
+    result.rolledBack = false;
+    if (!this.#lora.enabled) result.reason = "disabled";
     else if (example.signal.kind === "quality") this.#learnQuality(example, example.signal.quality, noise);
     else this.#learnExample(example);
   }
@@ -108,7 +122,7 @@ export class Updates {
   /** Ends a task by hand. */
   consolidate(): void {
     this.#lora.consolidate();
-    this.#guard?.accept(() => this.weights());
+    this.#guard?.accept(this.#weightsOfNow);
   }
 
   /** A copy of the adapters as they are. */
@@ -120,7 +134,7 @@ export class Updates {
   rollback(snapshot: readonly AdapterState[]): void {
     checkState({ ...this.#lora.exportState(), adapters: snapshot }, this.methods);
     this.#goBack(snapshot);
-    this.#guard?.accept(() => this.weights());
+    this.#guard?.accept(this.#weightsOfNow);
   }
 
   undo(n: number): number {
@@ -128,7 +142,7 @@ export class Updates {
     if (taken === 0) return 0;
     const [before] = this.#history.splice(this.#history.length - taken);
     this.#goBack(before!);
-    this.#guard?.accept(() => this.weights());
+    this.#guard?.accept(this.#weightsOfNow);
     return taken;
   }
 
@@ -189,11 +203,12 @@ export class Updates {
 
   #learnExample(example: Example): void {
     const { signal } = example;
-    if (signal.kind === "gradient" || this.#guard === null) {
+    if (this.#guard === null) {
       this.#update(example);
+    } else if (signal.kind === "gradient") {
+      this.#update(this.#clipped(example, signal));
     } else if (this.#guard.holdsNext) {
-      this.result.loss = this.#evaluate(example);
-      this.result.reason = "held-back";
+      this.result.loss = this.#lossOf(example);
       const leaving = this.#guard.hold(example);
       if (leaving !== undefined) tolerated(() => this.#update(leaving));
       this.result.reason = "held-back";
@@ -206,12 +221,17 @@ export class Updates {
 
   /** One update, and all that goes with it; what is refused is refused before anything has changed. */
   #update(example: Example): void {
-    const started = this.#guard === null || this.#guard.state.accepted !== null;
-    const before = this.#config.undo > 0 || !started ? this.weights() : [];
+    const { result } = this;
+    const starts = this.#guard?.started === false;
+    const before = this.#config.undo > 0 || starts ? this.weights() : null;
     const { loss, gradientNorm } = this.#step(example);
-    Object.assign(this.result, { applied: true, reason: null, loss, gradientNorm });
-    this.#remember(before);
-    this.#guard?.start(() => before);
+    result.applied = true;
+    result.loss = loss;
+    result.gradientNorm = gradientNorm;
+    if (before !== null) {
+      this.#remember(before);
+      this.#guard?.start(before);
+    }
     const { signal, module } = example;
     if (signal.kind === "rating") this.#reference = withScore(this.#reference, this.#evaluations.get(module)!.score);
     if (this.#replay !== null && signal.kind !== "gradient") {
@@ -222,24 +242,28 @@ export class Updates {
       this.#replay.offer(example);
     }
     this.#limit();
-    const back = this.#guard?.updated(
-      (held, accepted) => this.#evaluate(held, accepted)!,
-      () => this.weights(),
-    );
-    if (back) this.#goBack(back);
-    this.result.rolledBack = back !== null && back !== undefined;
+    const back = this.#guard?.updated(this.#lossOf, this.#weightsOfNow) ?? null;
+    if (back !== null) this.#goBack(back);
+    result.rolledBack = back !== null;
+  }
+
+  /** A caller's gradient, which a guard cannot check, is clipped where nothing else clips it, and Fisher and optimiser see no more of it. */
+  #clipped(example: Example, signal: Extract<Signal, { kind: "gradient" }>): Example {
+    const { adapter } = this.#evaluations.get(example.module)!;
+    if (adapter.spec.clipNorm !== null) return example;
+    const [gradient] = signal.items;
+    adapter.measureExample(example.x, gradient);
+    const excess = adapter.learning.gradientNorm / GUARDED_NORM;
+    if (excess <= 1) return example;
+    return { ...example, signal: { ...signal, items: [gradient.map((value) => value / excess)] } };
   }
 
   #step(example: Example): { loss: number | null; gradientNorm: number } {
     const { module, x, signal } = example;
-    const loss = this.#evaluate(example);
-    const { gradient } = this.#evaluations.get(module)!;
+    const evaluation = this.#evaluations.get(module)!;
+    const loss = evaluation.at(x, example.base, signal, this.#reference.mean);
+    const { gradient } = evaluation;
     return { loss, gradientNorm: this.#lora.learn(x, { gradient, module, reward: signal.weight }).gradientNorm };
-  }
-
-  #evaluate({ module, x, base, signal }: Example, accepted?: readonly AdapterState[]): number | null {
-    const weights = accepted?.find((adapter) => adapter.module === module);
-    return this.#evaluations.get(module)!.at(x, base, signal, this.#reference.mean, weights);
   }
 
   /** Tells the boundary detector, and ends the task where it says so. */

@@ -53,7 +53,7 @@ function aroundUpdates(
   return {
     ...(replay === true && { replay: { bytes: REPLAYED * (shown + 3) * dimensions * Float32Array.BYTES_PER_ELEMENT } }),
     ...(detected === true && { boundary: pageHinkley() }),
-    ...(guarded === true && { guard: {} }),
+    ...(guarded === true && { guard: { share: 4, every: 32 } }),
   };
 }
 

@@ -79,6 +79,26 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
     }
   });
 
+  test.each([0, 1e-20, 1e-24])(
+    "where gradients vanish (%d), the Fisher decays to 0, and is never a denormal",
+    async (size) => {
+      using lora = await trainedLora({ hiddenSize: 7, bias: true, kernels, learning: { fisherDecay: 0.9 } });
+      const adapter = lora.getAdapter("m")!;
+      const ewc = new Ewc64(adapter);
+      for (let k = 0; k < 3000; k++) {
+        const [x, gradient] = [floats(7, k), floats(7, k + 9, k < 10 ? 1 : size)];
+        ewc.track(gradient64(adapter, x, gradient));
+        if (k % 2 === 0) lora.learn(x, { gradient, module: "m" });
+        else lora.adapt(x, { gradient });
+        const running = adapter.learningBlock("fisherRunning")!;
+        const wrong = (f: number, i: number) => !(Math.abs(f - ewc.running[i]!) <= 1e-4 * ewc.running[i]! + 1e-28);
+        if (k < 200) expect(running.some(wrong)).toBe(false);
+      }
+      for (let k = 3000; k < 3072; k++) lora.learn(floats(7, k), { gradient: floats(7, k, size), module: "m" });
+      expect(adapter.learningBlock("fisherRunning")!.some((f) => f !== 0)).toBe(false);
+    },
+  );
+
   test("accumulated gradients feed the Fisher one example at a time, without their rewards", async () => {
     using lora = await trainedLora({ hiddenSize: 7, bias: true, kernels, learning: { fisherDecay: 0.8 } });
     const adapter = lora.getAdapter("m")!;

@@ -26,6 +26,9 @@ const SCALE = 5;
 const INPUT_SQUARES = 6;
 const GRADIENT_SQUARES = 7;
 
+/** Fisher information that is as good as none. */
+const NEGLIGIBLE = 1e-30;
+
 /** An EWC penalty whose blocks lie in the memory, in the parameters' layout. */
 export interface Penalty {
   readonly fisher: Pointer;
@@ -148,7 +151,6 @@ export class AdapterLearning {
   /** The fused step of the example just measured and allowed. */
   takeStep(): void {
     const { parameters, u, v } = this.#blocks;
-    const running = this.#blocks.use("fisherRunning");
     const rate = this.#example[RATE]!;
     const scale = this.#example[SCALE]!;
     const penalty = this.#example[PENALTY]!;
@@ -156,17 +158,17 @@ export class AdapterLearning {
     const g = this.#g;
     if (this.#methods === null) {
       const { fisherDecay } = this.#spec;
+      const running = this.#running();
       const fisher = this.#blocks.pointer("fisher");
       const anchor = this.#blocks.pointer("anchor");
       const stepLength = rate * scale;
       const scaling = this.#scaling;
       this.#kernels.step(parameters, x, g, u, v, scaling, stepLength, running, fisherDecay, fisher, anchor, penalty);
     } else {
-      const onFactors = this.#methods.rule?.onFactors ?? true;
-      this.#methods.takeExample(x, g, rate, scale, penalty, onFactors ? running : 0, this.#updates + 1);
+      this.#methods.takeExample(x, g, rate, scale, penalty, this.#running(), this.#updates + 1);
     }
     this.#updates++;
-    this.#step++;
+    this.#countStep();
     this.#version++;
   }
 
@@ -180,13 +182,11 @@ export class AdapterLearning {
   accumulate(reward: number): void {
     const { u, v } = this.#blocks;
     const pending = this.#blocks.use("pending");
-    const running = this.#blocks.use("fisherRunning");
-    const rule = this.#methods?.rule;
-    const tracked = rule?.onFactors === false ? 0 : running;
-    this.#kernels.accumulate(pending, this.#x, this.#g, u, v, this.#scaling, reward, tracked, this.#spec.fisherDecay);
-    rule?.track(this.#x, this.#g);
+    const running = this.#running();
+    this.#kernels.accumulate(pending, this.#x, this.#g, u, v, this.#scaling, reward, running, this.#spec.fisherDecay);
+    this.#methods?.rule?.track(this.#x, this.#g);
     this.#pendingUpdates++;
-    this.#step++;
+    this.#countStep();
   }
 
   /**
@@ -289,6 +289,23 @@ export class AdapterLearning {
     this.#version++;
     this.#limits.measure();
     this.#methods = this.#bind();
+  }
+
+  /** Where the kernels are to track the Fisher on A and B; 0 if nowhere, or if this example can do no more than let it decay. */
+  #running(): Pointer {
+    const running = this.#blocks.use("fisherRunning");
+    if (running === 0 || this.#methods?.rule?.onFactors === false) return 0;
+    if (this.#example[NORM]! ** 2 > NEGLIGIBLE) return running;
+    this.#runtime.kernels.apply(running, running, this.#blocks.length, 1 - this.#spec.fisherDecay);
+    return 0;
+  }
+
+  /** Keeps the running Fisher, which decays, from ending among denormals, on which arithmetic is slow. */
+  #countStep(): void {
+    this.#step++;
+    if (this.#step % 256 !== 0) return;
+    const running = this.#blocks.view("fisherRunning") ?? [];
+    for (let i = 0; i < running.length; i++) if (running[i]! < NEGLIGIBLE) running[i] = 0;
   }
 
   #allowFisher(): void {

@@ -23,6 +23,8 @@ export class Evaluation {
   /** Score of what was chosen or rated; the running reference of ratings is made of these. */
   score = 0;
   readonly #settings: LossSettings;
+  readonly #outputAt: Pointer;
+  readonly #gradientAt: Pointer;
 
   /** @param output,gradient [outFeatures] each, in the runtime's memory */
   constructor(adapter: LoraAdapter, settings: LossSettings, output: Float32Array, gradient: Float32Array) {
@@ -30,21 +32,38 @@ export class Evaluation {
     this.#settings = settings;
     this.output = output;
     this.gradient = gradient;
+    this.#outputAt = output.byteOffset;
+    this.#gradientAt = gradient.byteOffset;
   }
 
   /**
    * Computes output = base + delta(x), the loss and the gradient.
-   * @param reference of ratings; @param weights in place of the adapter's own
+   * @param reference of ratings
    * @returns the loss in nats; null where only a gradient is known
    * @throws MicroLoraError `update-overflow`, `not-finite`
    */
-  at(x: Float32Array, base: Float32Array, signal: Signal, reference: number, weights?: AdapterState): number | null {
+  at(x: Float32Array, base: Float32Array, signal: Signal, reference: number): number | null {
+    return this.#evaluate(x, base, signal, reference, this.#gradientAt);
+  }
+
+  /** The loss alone, at a fraction of the cost. @param weights in place of the adapter's own */
+  lossOf(x: Float32Array, base: Float32Array, signal: Signal, reference: number, weights?: AdapterState) {
+    return this.#evaluate(x, base, signal, reference, null, weights);
+  }
+
+  #evaluate(
+    x: Float32Array,
+    base: Float32Array,
+    signal: Signal,
+    reference: number,
+    gradient: Pointer | null,
+    weights?: AdapterState,
+  ): number | null {
     this.output.set(base);
     if (weights === undefined) this.adapter.forwardAdd(x, this.output);
     else addDeltaOf(this.adapter, weights, x, this.output);
     const { runtime, outFeatures } = this.adapter;
-    const [y, gradient] = [this.output.byteOffset, this.gradient.byteOffset];
-    const { loss, score } = lossAt(runtime, this.#settings, y, outFeatures, signal, reference, gradient);
+    const { loss, score } = lossAt(runtime, this.#settings, this.#outputAt, outFeatures, signal, reference, gradient);
     this.score = score;
     if (loss !== null && !Number.isFinite(loss)) {
       checkAllFinite(base, "output");
@@ -56,7 +75,7 @@ export class Evaluation {
 
 /**
  * The loss of one signal at an output, in nats, and the score of what was chosen or rated.
- * @param y [n]; @param gradient dLoss/dy [n], written, before the signal's weight
+ * @param y [n]; @param gradient dLoss/dy [n], written, before the signal's weight; null if it is not wanted
  */
 export function lossAt(
   runtime: Runtime,
@@ -65,11 +84,11 @@ export function lossAt(
   n: number,
   signal: Signal,
   reference: number,
-  gradient: Pointer,
+  gradient: Pointer | null,
 ): { loss: number | null; score: number } {
   if (signal.kind === "quality") return { loss: null, score: 0 };
   if (signal.kind === "gradient") {
-    runtime.f32.set(signal.items[0], gradient >>> 2);
+    if (gradient !== null) runtime.f32.set(signal.items[0], gradient >>> 2);
     return { loss: signal.loss, score: 0 };
   }
   const items = placeItems(runtime, score, signal.items, n);
@@ -81,7 +100,7 @@ export function lossAt(
       : margin === null
         ? softmaxCrossEntropy(scores, signal.chosen, temperature, slopes)
         : tripletMargin(scores, signal.chosen, margin, slopes);
-  backThroughScores(runtime, score, y, n, items, scores, slopes, gradient);
+  if (gradient !== null) backThroughScores(runtime, score, y, n, items, scores, slopes, gradient);
   return { loss, score: scores[signal.kind === "rating" ? 0 : signal.chosen]! };
 }
 

@@ -122,7 +122,7 @@ function readChoice({ chosen, shown, rejected, reward }: Fields, width: number):
       "Pass what there was to choose from",
     );
   }
-  const vectors = others.map((item, j) => vector(item, width, `feedback.${where}[${j}]`));
+  const vectors = others.map((item, j) => (fits(item, width) ? item : vector(item, width, `feedback.${where}[${j}]`)));
   const one = vector(chosen, width, "feedback.chosen");
   const weight = readReward(reward);
   if (shown === undefined) return { kind: "choice", items: [one, ...vectors], chosen: 0, weight };
@@ -145,6 +145,11 @@ function readQuality({ quality }: Fields): Signal {
 function readReward(reward: unknown): number {
   if (reward !== undefined) checkRange(reward as number, -1, 1, "feedback.reward");
   return (reward as number | undefined) ?? 1;
+}
+
+/** So that what an error would say is made only for one. */
+function fits(value: unknown, width: number): value is Float32Array {
+  return value instanceof Float32Array && value.length === width;
 }
 
 /** Whether it is finite shows in its square sum, where it is used. */

@@ -33,6 +33,8 @@ interface Group {
 /** Counts, mean rewards and latency percentiles by name, in bounded memory. */
 export class Statistics {
   readonly #groups = new Map<string, Group>();
+  /** Name of the group that was added to last, which needs no moving to the end. */
+  #latest: string | null = null;
 
   add(name: string, reward: number, latencyMicroseconds: number | null | undefined): void {
     const group = this.#groups.get(name) ?? { count: 0, rewardSum: 0, latencies: new Map() };
@@ -42,6 +44,8 @@ export class Statistics {
       const bucket = bucketOf(latencyMicroseconds);
       group.latencies.set(bucket, (group.latencies.get(bucket) ?? 0) + 1);
     }
+    if (name === this.#latest) return;
+    this.#latest = name;
     this.#groups.delete(name);
     this.#groups.set(name, group);
     if (this.#groups.size > GROUPS) this.#groups.delete(this.#groups.keys().next().value as string);
@@ -62,6 +66,7 @@ export class Statistics {
 
   restore(groups: readonly GroupState[]): void {
     this.#groups.clear();
+    this.#latest = null;
     for (const { name, count, rewardSum, latencies } of groups) {
       this.#groups.set(name, { count, rewardSum, latencies: new Map(latencies) });
     }
