@@ -30,7 +30,12 @@ export const DEMO_USAGE = `Usage: npm start -- [options]
   --report FILE    where the HTML report goes (default microlora-report.html)
   --no-report      write none
 
-npm start -- try   search for yourself and see it learn`;
+npm start -- try                            search for yourself and see it learn
+npm start -- inspect FILE                   what an adapter or a model holds
+npm start -- convert IN OUT                 an adapter in another format
+npm start -- merge BASE ADAPTER OUT         an adapter into the weights of a model
+
+Each has a --help of its own; installed, the command is microlora.`;
 
 /** @throws UsageError */
 export function parseDemoOptions(args: readonly string[], groups: readonly string[]): DemoOptions | "help" {
