@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { MicroLora } from "microlora";
 import { OnnxError } from "../base/errors.js";
 import { findModules, type Module } from "../graft/modules.js";
+import { inferTypes } from "../graph/infer/infer.js";
 import type { Model } from "../graph/ir.js";
 import { openFile } from "../graph/serde/node.js";
 import { readModelFrom } from "../graph/serde/read.js";
@@ -67,9 +68,10 @@ export async function mergeIntoModel(
 
 async function changesOf(from: string, placed: Model, source: MergeSource, sign: 1 | -1): Promise<readonly Change[]> {
   const given = filesAt(from);
-  const { graph } = modern(given.model);
+  const base = { ...given, model: modern(given.model) };
+  const { graph } = inferTypes(base.model);
   const { modules } = findModules(graph, shapesOfOne(graph.types));
-  const fingerprint = await fingerprintOf(given);
+  const fingerprint = await fingerprintOf(base);
   if (typeof source !== "function" && sign === 1) checkBase(source, fingerprint);
   const products = typeof source === "function" ? source({ modules, fingerprint }) : productsOf(source);
   return planMerge(graph, modules, placed.graph.initializers, products, sign);

@@ -5,7 +5,6 @@ import type { Role } from "../graft/roles.js";
 import { inferTypes } from "../graph/infer/infer.js";
 import type { Model, ValueInfo } from "../graph/ir.js";
 import { shapesOfOne } from "./memory.js";
-import { modern } from "./modern.js";
 
 /** What can be done with one module of a model. */
 export interface ModuleReport {
@@ -21,9 +20,8 @@ export interface ModuleReport {
 }
 
 /** Every module of a model that has a weight matrix, and whether it can be adapted and learned. */
-export function inspectModel(given: Model): readonly ModuleReport[] {
-  const model = modern(given);
-  const { types } = model.graph;
+export function inspectModel(model: Model): readonly ModuleReport[] {
+  const { types } = inferTypes(model).graph;
   const { modules, refusals } = findModules(model.graph, shapesOfOne(types));
   const whole = modules.filter(({ slice }) => slice === undefined);
   const { model: grafted, ports } = graft(model, whole, { rows: 1, typeOf: (value) => types.get(value) });

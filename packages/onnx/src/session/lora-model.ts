@@ -3,6 +3,7 @@ import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
 import { batchOf } from "../graft/graft.js";
 import { findModules, type Module, type Modules, selectModules, type Targets } from "../graft/modules.js";
+import { inferTypes } from "../graph/infer/infer.js";
 import type { Dim, ValueInfo } from "../graph/ir.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
@@ -106,9 +107,9 @@ export class LoraModel implements AsyncDisposable {
 
   /** @internal @throws OnnxError */
   static async open(given: ModelFiles, options: OpenOptions): Promise<LoraModel> {
-    const fingerprint = await fingerprintOf(given);
     const files = { ...given, model: modern(given.model) };
-    const { types } = files.model.graph;
+    const fingerprint = await fingerprintOf(files);
+    const { types } = inferTypes(files.model).graph;
     const typeOf: TypeOf = (value) => types.get(value);
     const found = findModules(files.model.graph, shapesOfOne(types));
     const modules = selectModules(found.modules, options.targets);
