@@ -36,7 +36,14 @@ console.log(`import { MicroLora }: ${bytes} bytes gzipped, limit ${CORE_LIMIT_BY
 if (bytes > CORE_LIMIT_BYTES) process.exitCode = 1;
 
 // What the README promises of names, seen from the repository's root.
-for (const name of ["microlora", "microlora/node", "@microlora/formats", "@microlora/formats/node", "@microlora/embed"])
+for (const name of [
+  "microlora",
+  "microlora/node",
+  "microlora/parts",
+  "@microlora/formats",
+  "@microlora/formats/node",
+  "@microlora/embed",
+])
   await import(name);
 const { version } = JSON.parse(readFileSync("packages/microlora/package.json", "utf8"));
 console.log(`microlora ${version}: all entry points load`);

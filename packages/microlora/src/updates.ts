@@ -1,11 +1,11 @@
 import type { AdapterState } from "./adapter/lora-adapter.js";
 import type { Method } from "./adapter/methods.js";
 import { MicroLoraError } from "./base/errors.js";
-import { checkState } from "./checkpoint/state.js";
+import { History } from "./history.js";
 import type { Boundary } from "./learn/boundaries.js";
 import { DeltaLimit } from "./learn/capacity.js";
 import { Evaluation } from "./learn/evaluation.js";
-import type { Example, KeptRequest } from "./learn/example.js";
+import { EXAMPLES, type Example, type KeptRequest } from "./learn/example.js";
 import { advantageOf, type Baseline, NO_BASELINE, reinforceGradient, withScore } from "./learn/exploration.js";
 import { Guard, type GuardState } from "./learn/guard.js";
 import type { ResolvedLearner } from "./learn/learner-config.js";
@@ -64,8 +64,7 @@ export class Updates {
     const weights = accepted?.find((adapter) => adapter.module === module);
     return this.#evaluations.get(module)!.lossOf(x, base, signal, this.#reference.mean, weights)!;
   };
-  readonly #weightsOfNow = () => this.weights();
-  readonly #history: (readonly AdapterState[])[] = [];
+  readonly #history: History;
   #boundaryState: readonly number[];
   #boundaries = 0;
   #limited = 0;
@@ -76,8 +75,9 @@ export class Updates {
   constructor(lora: MicroLora, config: ResolvedLearner, boundary: Boundary | null) {
     this.#lora = lora;
     this.#config = config;
-    this.#replay = config.replay && new Replay(config.replay, config.seed);
-    this.#guard = config.guard && new Guard(config.guard);
+    this.#history = new History(lora, config.undo);
+    this.#replay = config.replay && new Replay(config.replay, config.seed, EXAMPLES);
+    this.#guard = config.guard && new Guard(config.guard, EXAMPLES);
     this.#boundary = boundary;
     this.#boundaryState = boundary?.start() ?? [];
     this.#limits = lora.config.modules.map(({ module }) => new DeltaLimit(lora.adapterOf(module)));
@@ -112,44 +112,39 @@ export class Updates {
       }
       this.#lora.applyUpdates();
     } catch (error) {
-      this.#goBack(before);
+      this.#history.goBack(before);
       throw error;
     }
-    this.#remember(before);
+    this.#history.remember(before);
     this.#limit();
   }
 
   /** Ends a task by hand. */
   consolidate(): void {
     this.#lora.consolidate();
-    this.#guard?.accept(this.#weightsOfNow);
+    this.#guard?.accept(this.#history.weights);
   }
 
   /** A copy of the adapters as they are. */
   weights(): readonly AdapterState[] {
-    return [...this.#evaluations.values()].map(({ adapter }) => adapter.exportState());
+    return this.#history.weights();
   }
 
   /** @throws MicroLoraError `corrupt-checkpoint` */
   rollback(snapshot: readonly AdapterState[]): void {
-    checkState({ ...this.#lora.exportState(), adapters: snapshot }, this.methods);
-    this.#goBack(snapshot);
-    this.#guard?.accept(this.#weightsOfNow);
+    this.#history.rollback(snapshot);
+    this.#guard?.accept(this.#history.weights);
   }
 
   undo(n: number): number {
-    const taken = Math.min(n, this.#history.length);
-    if (taken === 0) return 0;
-    const [before] = this.#history.splice(this.#history.length - taken);
-    this.#goBack(before!);
-    this.#guard?.accept(this.#weightsOfNow);
+    const taken = this.#history.undo(n);
+    if (taken > 0) this.#guard?.accept(this.#history.weights);
     return taken;
   }
 
   /** The methods in use whose code was handed in. */
   get methods(): readonly Method[] {
-    const { optimizer, ewc, schedule } = this.#evaluations.values().next().value!.adapter.spec.methods;
-    return [optimizer, ewc, schedule, this.#boundary].filter((method) => method !== null);
+    return [...this.#history.methods, ...(this.#boundary === null ? [] : [this.#boundary])];
   }
 
   report() {
@@ -157,7 +152,7 @@ export class Updates {
     return {
       boundaries: this.#boundaries,
       limited: this.#limited,
-      undoable: this.#history.length,
+      undoable: this.#history.count,
       replay: this.#replay && { count: this.#replay.count, bytes: this.#replay.bytes },
       guard: guard ? { held: guard.held.length, promoted: guard.promoted, rejected: guard.rejected } : null,
     };
@@ -229,7 +224,7 @@ export class Updates {
     result.loss = loss;
     result.gradientNorm = gradientNorm;
     if (before !== null) {
-      this.#remember(before);
+      this.#history.remember(before);
       this.#guard?.start(before);
     }
     const { signal, module } = example;
@@ -242,9 +237,18 @@ export class Updates {
       this.#replay.offer(example);
     }
     this.#limit();
-    const back = this.#guard?.updated(this.#lossOf, this.#weightsOfNow) ?? null;
-    if (back !== null) this.#goBack(back);
-    result.rolledBack = back !== null;
+    result.rolledBack = this.#check();
+  }
+
+  /** Lets the guard compare, if it is time; whether it took updates back. */
+  #check(): boolean {
+    const check = this.#guard?.updated() ?? null;
+    if (check === null) return false;
+    const losses = check.held.map((example) => this.#lossOf(example));
+    const accepted = check.unknown.map((example) => this.#lossOf(example, check.accepted));
+    const back = this.#guard!.judge(check, losses, accepted, this.#history.weights);
+    if (back !== null) this.#history.goBack(back);
+    return back !== null;
   }
 
   /** A caller's gradient, which a guard cannot check, is clipped where nothing else clips it, and Fisher and optimiser see no more of it. */
@@ -280,16 +284,6 @@ export class Updates {
     const { maxDelta } = this.#config;
     if (maxDelta === null) return;
     for (const limit of this.#limits) if (limit.enforce(maxDelta)) this.#limited++;
-  }
-
-  #remember(before: readonly AdapterState[]): void {
-    if (this.#config.undo === 0) return;
-    this.#history.push(before);
-    if (this.#history.length > this.#config.undo) this.#history.shift();
-  }
-
-  #goBack(states: readonly AdapterState[]): void {
-    for (const state of states) this.#lora.adapterOf(state.module).restoreState(state);
   }
 }
 

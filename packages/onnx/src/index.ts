@@ -44,5 +44,6 @@ export {
   type OpenOptions,
   type RunOptions,
 } from "./session/lora-model.js";
+export { ModelLearner, type ModelLearnerConfig, type ModelLearnerReport } from "./session/model-learner.js";
 export { type ModelSource, openModel } from "./session/open.js";
 export type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./session/ort.js";

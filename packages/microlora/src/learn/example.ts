@@ -23,12 +23,19 @@ export function bytesOf({ x, base }: KeptRequest, vectors: readonly Float32Array
 }
 
 /** Bytes of an example. */
-export function exampleBytes(example: Example): number {
+function exampleBytes(example: Example): number {
   return bytesOf(example, example.signal.items);
 }
 
 /** A copy that shares nothing with the caller's arrays. */
-export function copyOf({ module, x, base, signal }: Example): Example {
+function copyOf({ module, x, base, signal }: Example): Example {
   const items = signal.items.map((item) => item.slice());
   return { module, x: x.slice(), base: base.slice(), signal: { ...signal, items } as Signal };
 }
+
+/** How examples are kept and held back: a rating's loss moves with the reference, so it is no constant of the weights. */
+export const EXAMPLES = {
+  copyOf,
+  bytesOf: exampleBytes,
+  isConstant: ({ signal }: Example): boolean => signal.kind === "choice",
+};

@@ -1,6 +1,6 @@
 import type { AdapterState } from "../adapter/lora-adapter.js";
 import { checkRange } from "../base/check.js";
-import { copyOf, type Example } from "./example.js";
+import type { Example } from "./example.js";
 
 export interface GuardConfig {
   /** Recent examples that are held back to check with; 16 by default. What leaves them is learned from then. */
@@ -15,18 +15,34 @@ export interface GuardConfig {
 
 export const GUARD_DEFAULTS: GuardConfig = { hold: 16, share: 8, every: 64, strictness: 1 };
 
-export interface GuardState {
+export interface GuardState<Held = Example> {
   readonly offered: number;
   readonly updates: number;
   readonly promoted: number;
   readonly rejected: number;
   /** The oldest first. */
-  readonly held: readonly Example[];
+  readonly held: readonly Held[];
   /** The adapters as they were promoted last; null before the first update. */
   readonly accepted: readonly AdapterState[] | null;
 }
 
-type LossOf = (example: Example, accepted?: readonly AdapterState[]) => number;
+/** What a kind of example needs in order to be held back. */
+export interface Holding<Held> {
+  /** A copy that shares nothing with the caller. */
+  copyOf(example: Held): Held;
+  /** Whether its loss under weights that do not change is always the same, so that it need not be computed again. */
+  isConstant(example: Held): boolean;
+}
+
+/** A comparison that is due. */
+export interface Check<Held> {
+  /** Examples whose loss under the weights of now is wanted. */
+  readonly held: readonly Held[];
+  /** Those of them whose loss under the accepted weights is wanted too. */
+  readonly unknown: readonly Held[];
+  /** The adapters as they were promoted last. */
+  readonly accepted: readonly AdapterState[];
+}
 
 /** Fewer than these cannot tell weights apart. */
 const LEAST = 4;
@@ -35,26 +51,28 @@ const LEAST = 4;
  * A promotion gate: recent feedback is held back, and the updates since the last check are kept only if they do not make the loss on
  * it worse, by a paired comparison: mean difference > strictness * its standard error takes them back.
  */
-export class Guard {
+export class Guard<Held = Example> {
   readonly config: GuardConfig;
+  readonly #holding: Holding<Held>;
   #offered = 0;
   #updates = 0;
   #promoted = 0;
   #rejected = 0;
-  #held: Example[] = [];
+  #held: Held[] = [];
   #accepted: readonly AdapterState[] | null = null;
-  /** Losses of held choices under the accepted weights; that of a rating moves with the reference, so it is not kept. */
-  #acceptedLosses = new Map<Example, number>();
+  /** Losses under the accepted weights, where they are constant. */
+  #acceptedLosses = new Map<Held, number>();
 
-  constructor(config: GuardConfig) {
+  constructor(config: GuardConfig, holding: Holding<Held>) {
     checkRange(config.hold, LEAST, 1024, "guard.hold");
     checkRange(config.share, 2, 1e6, "guard.share");
     checkRange(config.every, 1, 1e6, "guard.every");
     checkRange(config.strictness, 0, 100, "guard.strictness");
     this.config = config;
+    this.#holding = holding;
   }
 
-  get state(): GuardState {
+  get state(): GuardState<Held> {
     return {
       offered: this.#offered,
       updates: this.#updates,
@@ -81,9 +99,9 @@ export class Guard {
   }
 
   /** Holds an example back; returns the one that leaves, to be learned from. */
-  hold(example: Example): Example | undefined {
+  hold(example: Held): Held | undefined {
     this.#offered++;
-    this.#held.push(copyOf(example));
+    this.#held.push(this.#holding.copyOf(example));
     if (this.#held.length <= this.config.hold) return undefined;
     const leaving = this.#held.shift()!;
     this.#acceptedLosses.delete(leaving);
@@ -95,25 +113,36 @@ export class Guard {
     this.#accepted ??= weights;
   }
 
-  /**
-   * After an update: checks if it is time.
-   * @param lossOf loss of a held example under the weights of now, or those given; under those accepted it is asked for once
-   * @param weights copies the weights of now
-   * @returns the weights to go back to, if the updates are to be taken back
-   */
-  updated(lossOf: LossOf, weights: () => readonly AdapterState[]): readonly AdapterState[] | null {
+  /** After an update: what is to be compared, if it is time for it; `judge` takes the losses. */
+  updated(): Check<Held> | null {
     this.#updates++;
     const accepted = this.#accepted;
     if (this.#updates < this.config.every || this.#held.length < LEAST || accepted === null) return null;
     this.#updates = 0;
-    const losses = this.#held.map((example) => lossOf(example));
-    if (this.#worse(losses.map((loss, i) => loss - this.#acceptedLoss(this.#held[i]!, accepted, lossOf)))) {
+    return { held: [...this.#held], unknown: this.#held.filter((each) => !this.#acceptedLosses.has(each)), accepted };
+  }
+
+  /**
+   * Promotes the weights of now, or not.
+   * @param losses of what `check` holds, under the weights of now; @param unknown of what it does not know, under the accepted ones
+   * @param weights copies the weights of now
+   * @returns the weights to go back to, if the updates are to be taken back
+   */
+  judge(
+    { held, unknown: asked, accepted }: Check<Held>,
+    losses: readonly number[],
+    unknown: readonly number[],
+    weights: () => readonly AdapterState[],
+  ): readonly AdapterState[] | null {
+    const told = new Map(asked.map((example, i) => [example, unknown[i]!]));
+    for (const [example, loss] of told) this.#keepLoss(example, loss);
+    if (this.#worse(losses.map((loss, i) => loss - (told.get(held[i]!) ?? this.#acceptedLosses.get(held[i]!)!)))) {
       this.#rejected++;
       return accepted;
     }
     this.#promoted++;
     this.#take(weights());
-    for (const [i, example] of this.#held.entries()) this.#keepLoss(example, losses[i]!);
+    for (const [i, example] of held.entries()) this.#keepLoss(example, losses[i]!);
     return null;
   }
 
@@ -124,12 +153,12 @@ export class Guard {
     this.#take(weights());
   }
 
-  restore(state: GuardState): void {
+  restore(state: GuardState<Held>): void {
     this.#offered = state.offered;
     this.#updates = state.updates;
     this.#promoted = state.promoted;
     this.#rejected = state.rejected;
-    this.#held = state.held.map(copyOf);
+    this.#held = state.held.map((example) => this.#holding.copyOf(example));
     this.#accepted = state.accepted;
     this.#acceptedLosses.clear();
   }
@@ -139,16 +168,8 @@ export class Guard {
     this.#acceptedLosses.clear();
   }
 
-  #acceptedLoss(example: Example, accepted: readonly AdapterState[], lossOf: LossOf): number {
-    const known = this.#acceptedLosses.get(example);
-    if (known !== undefined) return known;
-    const loss = lossOf(example, accepted);
-    this.#keepLoss(example, loss);
-    return loss;
-  }
-
-  #keepLoss(example: Example, loss: number): void {
-    if (example.signal.kind === "choice") this.#acceptedLosses.set(example, loss);
+  #keepLoss(example: Held, loss: number): void {
+    if (this.#holding.isConstant(example)) this.#acceptedLosses.set(example, loss);
   }
 
   /** Whether the mean of paired differences is above 0 by `strictness` standard errors. */

@@ -1,4 +1,4 @@
-import { adamw, MicroLora } from "microlora";
+import { adamw, MicroLora, productEwc } from "microlora";
 import { expect, test } from "vitest";
 import { learnFrom } from "./learn.js";
 import { randomOf } from "./models.test-support.js";
@@ -61,4 +61,21 @@ test("a gradient without measure is refused, and nothing changes", async () => {
   gradient.loraB[0] = 1e30;
   expect(() => learnFrom(all, undefined)).toThrow(expect.objectContaining({ code: "out-of-range" }));
   expect(lora.toBytes()).toEqual(before);
+});
+
+test("a gradient that is there as a whole teaches no product", async () => {
+  const { lora, all } = await withGradient({ ewc: productEwc() });
+  const before = lora.toBytes();
+  expect(() => learnFrom(all, undefined)).toThrow(expect.objectContaining({ code: "unsupported-method" }));
+  expect(lora.toBytes()).toEqual(before);
+});
+
+test("several adapters learn together or not at all, and none beyond float32", async () => {
+  const { lora, all } = await withGradient({});
+  const { lora: far, gradient } = await withGradient({ learningRate: 1e30 });
+  gradient.loraA.fill(1e17);
+  const states = [lora, far].map((each) => each.toBytes());
+  const both = new Map([...all, [far, new Map([["m", gradient]])] as const]);
+  expect(() => learnFrom(both, undefined)).toThrow(expect.objectContaining({ code: "update-overflow" }));
+  expect([lora, far].map((each) => each.toBytes())).toEqual(states);
 });

@@ -1,25 +1,41 @@
-import type { LoraAdapter, MicroLora } from "microlora";
+import type { AdapterState, MicroLora, ResolvedConfig } from "microlora";
 import { OnnxError } from "../base/errors.js";
 import type { AdapterGradients, ModuleGradient } from "./adapters.js";
 
 /** Beyond this a square is no float32, and Fisher information could not hold it. */
 const LARGEST = 1e18;
 
+/** Fisher information that is as good as none; arithmetic on what is smaller is slow. */
+const NEGLIGIBLE = 1e-30;
+
 /**
  * One update of every adapter along its gradients, with the optimiser, schedule, clipping and EWC of its own configuration;
  * each counts as one example for its Fisher information. Gradients that an adapter has pending join in.
  * @param learningRate a plain step of this length instead
- * @throws OnnxError `out-of-range` for a gradient that float32 cannot square; nothing has changed then
+ * @throws OnnxError `out-of-range` for a gradient that float32 cannot square, `unsupported-method`; MicroLoraError
+ * `update-overflow`; nothing has changed then
  */
 export function learnFrom(
   all: ReadonlyMap<MicroLora, AdapterGradients>,
   learningRate: number | undefined,
 ): { readonly gradientNorm: number } {
   const squares = [...all.values()].flatMap((gradients) => [...gradients].map(([name, each]) => squaresOf(name, each)));
-  for (const [adapter, gradients] of all) {
-    if (!adapter.enabled) continue;
-    for (const [module, gradient] of gradients) accumulate(adapter, adapter.getAdapter(module)!, gradient);
-    adapter.applyUpdates(learningRate);
+  const enabled = [...all].filter(([{ enabled }]) => enabled);
+  for (const [{ config }] of enabled) checkMethods(config);
+  const before = enabled.flatMap(([owner, gradients]) =>
+    [...gradients.keys()].map((module) => {
+      const adapter = owner.getAdapter(module)!;
+      return { adapter, owner, state: adapter.exportState(), gradient: gradients.get(module)! };
+    }),
+  );
+  try {
+    for (const { adapter, owner, state, gradient } of before) {
+      adapter.restoreState(withExample(state, gradient, owner.config.learning));
+    }
+    for (const [owner] of enabled) owner.applyUpdates(learningRate);
+  } catch (error) {
+    for (const { adapter, state } of before) adapter.restoreState(state);
+    throw error;
   }
   return { gradientNorm: Math.sqrt(squares.reduce((sum, value) => sum + value, 0)) };
 }
@@ -37,20 +53,34 @@ function squaresOf(module: string, { loraA, loraB }: ModuleGradient): number {
   );
 }
 
-/**
- * Adds a gradient that is there as a whole, where the core takes examples: an example of zeros makes room for it and counts
- * it, and what it would have added to the pending gradient and to the running Fisher is added here.
- */
-function accumulate(owner: MicroLora, lora: LoraAdapter, { loraA, loraB }: ModuleGradient): void {
-  lora.accumulateGradient(new Float32Array(lora.inFeatures), new Float32Array(lora.outFeatures));
-  const { ewcLambda, fisherDecay } = owner.config.learning;
-  const pending = lora.learningBlock("pending")!;
-  const fisher = ewcLambda === 0 ? undefined : lora.learningBlock("fisherRunning");
-  const first = [0, loraA.length];
-  for (const [part, values] of [loraA, loraB].entries()) {
-    for (let i = 0, at = first[part]!; i < values.length; i++, at++) {
-      pending[at]! += values[i]!;
-      if (fisher?.length === pending.length) fisher[at]! += (1 - fisherDecay) * values[i]! ** 2;
+/** `productEwc` wants the input and the gradient of single examples, of which a whole gradient is a sum of products. */
+function checkMethods({ learning }: ResolvedConfig): void {
+  if (learning.ewc.name !== "product" || learning.ewcLambda === 0) return;
+  throw new OnnxError(
+    "unsupported-method",
+    "learning.ewc",
+    "is productEwc, which takes no gradients of whole models",
+    "Make the adapter with onlineEwc(), ewcPlusPlus() or rwalk(), or with ewcLambda: 0",
+  );
+}
+
+/** A state that has taken note of one example, whose gradient is there as a whole. */
+function withExample(
+  state: AdapterState,
+  { loraA, loraB }: ModuleGradient,
+  { ewcLambda, fisherDecay }: ResolvedConfig["learning"],
+): AdapterState {
+  const length = loraA.length + loraB.length;
+  const pending = state.pending?.slice() ?? new Float32Array(length);
+  const fisherRunning = state.fisherRunning?.slice() ?? new Float32Array(length);
+  for (const [at, values] of [[0, loraA] as const, [loraA.length, loraB] as const]) {
+    for (let i = 0; i < values.length; i++) {
+      const gradient = values[i]!;
+      pending[at + i]! += gradient;
+      const fisher = fisherDecay * fisherRunning[at + i]! + (1 - fisherDecay) * gradient ** 2;
+      fisherRunning[at + i] = fisher < NEGLIGIBLE ? 0 : fisher;
     }
   }
+  const counted = { step: state.step + 1, pendingUpdates: state.pendingUpdates + 1, pending };
+  return { ...state, ...counted, ...(ewcLambda !== 0 && { fisherRunning }) };
 }

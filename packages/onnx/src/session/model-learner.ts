@@ -1,0 +1,249 @@
+import { type AdapterState, type LearnerConfig, type LearnerResult, MicroLora, MicroLoraError } from "microlora";
+import { type Capacity, capacityOf, DeltaLimit, Guard, History, Replay, resolveLearner } from "microlora/parts";
+import { OnnxError } from "../base/errors.js";
+import type { HostTensor } from "../base/host-tensor.js";
+import type { GradientRequest, LoraModel } from "./lora-model.js";
+
+/** The settings of `Learner` that are no matter of the loss. */
+export type ModelLearnerConfig = Pick<LearnerConfig, (typeof KEYS)[number]>;
+
+const KEYS = ["replay", "boundary", "guard", "maxDelta", "undo", "seed"] as const;
+
+/** What a `ModelLearner` has kept and decided so far. */
+export interface ModelLearnerReport {
+  /** Updates of the weights, replayed ones included. */
+  readonly updates: number;
+  /** Tasks that ended by the boundary detector. */
+  readonly boundaries: number;
+  /** Updates after which a delta had to be shrunk to `maxDelta`. */
+  readonly limited: number;
+  /** Updates that `undo` can take back. */
+  readonly undoable: number;
+  readonly replay: { readonly count: number; readonly bytes: number } | null;
+  readonly guard: { readonly held: number; readonly promoted: number; readonly rejected: number } | null;
+  /** How much of each module's adapter is in use. */
+  readonly capacity: Readonly<Record<string, Capacity>>;
+}
+
+/**
+ * Learning of one adapter through a whole model, with what a `Learner` has around an update: a guard that holds recent requests
+ * back, replay, boundaries, a limit of the delta, undo. Whatever is asked of it is done in turn.
+ * The adapter is saved as ever; what is held back, replayed and remembered lives as long as this object.
+ */
+export class ModelLearner {
+  readonly model: LoraModel;
+  readonly adapter: MicroLora;
+  readonly #config: ReturnType<typeof resolveLearner>;
+  readonly #boundary: NonNullable<LearnerConfig["boundary"]> | null;
+  readonly #history: History;
+  readonly #limits: readonly DeltaLimit[];
+  readonly #replay: Replay<GradientRequest> | null;
+  readonly #guard: Guard<GradientRequest> | null;
+  #boundaryState: readonly number[];
+  #updates = 0;
+  #boundaries = 0;
+  #limited = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @throws MicroLoraError `invalid-config`, `out-of-range`; OnnxError `unsupported-method` for a setting that is the loss's to say */
+  constructor(model: LoraModel, adapter: MicroLora, config: ModelLearnerConfig = {}) {
+    const other = Object.keys(config).find((key) => !(KEYS as readonly string[]).includes(key));
+    if (other !== undefined) {
+      const remedy = "Say it in the loss of a request; late feedback is a request that is learned from later";
+      throw new OnnxError("unsupported-method", other, "is no setting of a learner of whole models", remedy);
+    }
+    this.model = model;
+    this.adapter = adapter;
+    this.#config = resolveLearner(config);
+    const { replay, guard, undo, seed } = this.#config;
+    this.#boundary = config.boundary ?? null;
+    this.#boundaryState = this.#boundary?.start() ?? [];
+    this.#history = new History(adapter, undo);
+    this.#limits = adapter.config.modules.map(({ module }) => new DeltaLimit(adapter.getAdapter(module)!));
+    this.#replay = replay && new Replay(replay, seed, REQUESTS);
+    this.#guard = guard && new Guard(guard, REQUESTS);
+  }
+
+  /**
+   * Learns from one request, or holds it back. Its loss, which may be kept, must not change.
+   * @throws as `LoraModel.learn`; nothing has changed then
+   */
+  learn(request: GradientRequest): Promise<Readonly<LearnerResult>> {
+    return this.#inTurn(() => this.#learn(request));
+  }
+
+  /** Ends a task by hand: what is known now is held on to from here on. @throws MicroLoraError `update-overflow`, `memory-full` */
+  consolidate(): Promise<void> {
+    return this.#inTurn(async () => this.#consolidate());
+  }
+
+  /** The adapter as it is, for `rollback`. */
+  snapshot(): readonly AdapterState[] {
+    return this.#history.weights();
+  }
+
+  /** Back to a snapshot: weights, optimiser and EWC. @throws MicroLoraError `corrupt-checkpoint` */
+  rollback(snapshot: readonly AdapterState[]): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#history.rollback(snapshot);
+      this.#guard?.accept(this.#history.weights);
+    });
+  }
+
+  /** Takes the last n updates back, as far as `config.undo` remembers them; returns how many. */
+  undo(n = 1): Promise<number> {
+    return this.#inTurn(async () => {
+      const taken = this.#history.undo(n);
+      if (taken > 0) this.#guard?.accept(this.#history.weights);
+      return taken;
+    });
+  }
+
+  report(): ModelLearnerReport {
+    const guard = this.#guard?.state;
+    const capacities = this.adapter.config.modules.map(({ module }) => [
+      module,
+      capacityOf(this.adapter.getAdapter(module)!),
+    ]);
+    return {
+      updates: this.#updates,
+      boundaries: this.#boundaries,
+      limited: this.#limited,
+      undoable: this.#history.count,
+      replay: this.#replay && { count: this.#replay.count, bytes: this.#replay.bytes },
+      guard: guard ? { held: guard.held.length, promoted: guard.promoted, rejected: guard.rejected } : null,
+      capacity: Object.fromEntries(capacities),
+    };
+  }
+
+  /** After all that was asked for before. */
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(action);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #learn(request: GradientRequest): Promise<LearnerResult> {
+    const nothing = { applied: false, reason: null, loss: null, gradientNorm: 0, boundary: false, rolledBack: false };
+    if (!this.adapter.enabled) return { ...nothing, reason: "disabled" };
+    if (this.#guard?.holdsNext !== true) {
+      const learned = await this.#update(request);
+      this.#guard?.passed();
+      return { ...nothing, applied: true, ...learned, boundary: this.#observe(learned.loss) };
+    }
+    const { loss } = await this.#gradients(request, this.adapter);
+    const leaving = this.#guard.hold(request);
+    if (leaving !== undefined) await tolerated(() => this.#update(leaving));
+    return { ...nothing, reason: "held-back", loss, boundary: this.#observe(loss) };
+  }
+
+  /** One update, and all that goes with it. */
+  async #update(request: GradientRequest) {
+    const before = this.#config.undo > 0 || this.#guard?.started === false ? this.#history.weights() : null;
+    const { loss, gradientNorm } = await this.#step(request);
+    if (before !== null) {
+      this.#history.remember(before);
+      this.#guard?.start(before);
+    }
+    if (this.#replay !== null) {
+      for (let k = 0; k < this.#replay.config.perUpdate; k++) {
+        const earlier = this.#replay.draw();
+        if (earlier !== undefined) await tolerated(() => this.#step(earlier));
+      }
+      this.#replay.offer(request);
+    }
+    const { maxDelta } = this.#config;
+    if (maxDelta !== null) for (const limit of this.#limits) if (limit.enforce(maxDelta)) this.#limited++;
+    return { loss, gradientNorm, rolledBack: await this.#check() };
+  }
+
+  async #step(request: GradientRequest) {
+    const result = await this.model.learn(request, { adapter: this.adapter });
+    this.#updates++;
+    return result;
+  }
+
+  #gradients(request: GradientRequest, adapter: MicroLora) {
+    return this.model.gradients(request, { adapter });
+  }
+
+  /** Lets the guard compare, if it is time; whether it took updates back. */
+  async #check(): Promise<boolean> {
+    const check = this.#guard?.updated() ?? null;
+    if (check === null) return false;
+    const losses = await this.#lossesOf(check.held, this.adapter);
+    using accepted = await this.#copyWith(check.accepted);
+    const back = this.#guard!.judge(
+      check,
+      losses,
+      await this.#lossesOf(check.unknown, accepted),
+      this.#history.weights,
+    );
+    if (back !== null) this.#history.goBack(back);
+    return back !== null;
+  }
+
+  async #lossesOf(requests: readonly GradientRequest[], adapter: MicroLora): Promise<readonly number[]> {
+    const losses: number[] = [];
+    for (const request of requests) losses.push((await this.#gradients(request, adapter)).loss);
+    return losses;
+  }
+
+  /** An adapter with other weights, that will not learn: the one that serves is not touched while they are tried. */
+  #copyWith(states: readonly AdapterState[]): Promise<MicroLora> {
+    const state = this.adapter.exportState();
+    const adapters = states.map(({ module, loraA, loraB }) => ({ module, loraA, loraB, ...UNLEARNED }));
+    const learning = { ...state.config.learning, ...PLAIN };
+    const config = { ...state.config, learning };
+    return MicroLora.fromState({ ...state, config, adapters }, { runtime: this.adapter.runtime });
+  }
+
+  /** Tells the boundary detector, and ends the task where it says so. */
+  #observe(loss: number): boolean {
+    if (this.#boundary === null) return false;
+    const { state, changed } = this.#boundary.step(this.#boundaryState, loss);
+    this.#boundaryState = state;
+    if (!changed) return false;
+    this.#consolidate();
+    this.#boundaries++;
+    return true;
+  }
+
+  #consolidate(): void {
+    this.adapter.consolidate();
+    this.#guard?.accept(this.#history.weights);
+  }
+}
+
+const UNLEARNED = { step: 0, pendingUpdates: 0, updates: 0 } as const;
+const BUILT_IN = (name: string) => ({ name, settings: {} });
+const PLAIN = { optimizer: BUILT_IN("sgd"), ewc: BUILT_IN("online"), schedule: BUILT_IN("constant") } as const;
+
+/** What an object costs beside its tensors. */
+const OVERHEAD = 128;
+
+/** How requests are kept and held back. A loss is a value: its labels and vectors are shared. */
+const REQUESTS = {
+  copyOf: (request: GradientRequest): GradientRequest => ({
+    ...request,
+    feeds: Object.fromEntries(Object.entries(request.feeds).map(([name, tensor]) => [name, copyOf(tensor)])),
+  }),
+  bytesOf: ({ feeds }: GradientRequest): number =>
+    Object.values(feeds).reduce((sum, { data }) => sum + (ArrayBuffer.isView(data) ? data.byteLength : 0), OVERHEAD),
+  isConstant: () => true,
+};
+
+function copyOf({ type, dims, data }: HostTensor): HostTensor {
+  return { type, dims: [...dims], data: (data as Uint8Array).slice() };
+}
+
+/** Runs what may be refused as too large for float32, where there is nobody to tell. */
+async function tolerated(action: () => Promise<unknown>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    if (error instanceof MicroLoraError && error.code === "update-overflow") return;
+    if (error instanceof OnnxError && (error.code === "out-of-range" || error.code === "not-finite")) return;
+    throw error;
+  }
+}
