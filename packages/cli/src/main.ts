@@ -1,11 +1,9 @@
 #!/usr/bin/env node
-import { FormatError } from "@microlora/formats";
-import { OnnxError } from "@microlora/onnx";
-import { MicroLoraError } from "microlora";
 import { convert } from "./adapters/convert.js";
 import { inspect } from "./adapters/inspect.js";
 import { merge } from "./adapters/merge.js";
 import { demo } from "./demo/demo.js";
+import { refusalOf } from "./refusal.js";
 import { createTerminal, type Terminal } from "./terminal.js";
 import { tryIt } from "./try/try.js";
 import { UsageError } from "./usage-error.js";
@@ -29,17 +27,11 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
     return 0;
   } catch (error) {
     terminal.status("");
-    if (!isRefusal(error)) throw error;
-    process.stderr.write(`${error.message}\n`);
+    const refusal = refusalOf(error);
+    if (refusal === undefined) throw error;
+    process.stderr.write(`${refusal.message}${refusal.code === undefined ? "" : ` [${refusal.code}]`}\n`);
     return error instanceof UsageError ? 2 : 1;
   }
-}
-
-/** Whether an error says all that its reader needs, so that a stack would only be in the way. */
-function isRefusal(error: unknown): error is Error {
-  if (!(error instanceof Error)) return false;
-  const ours = [UsageError, RangeError, MicroLoraError, FormatError, OnnxError].some((kind) => error instanceof kind);
-  return ours || "syscall" in error;
 }
 
 // `microlora inspect … | head` closes the pipe early, which is no error of ours.

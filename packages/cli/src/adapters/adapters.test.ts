@@ -136,7 +136,7 @@ test.each([
   [["convert", "a", "b", "--rename", "q"], 2, /OLD=NEW/],
   [["inspect", "x", "--alpha", "four"], 2, /a number/],
   [["convert", "a", "b.gguf", "--base", MAIN], 1, /not JSON/],
-  [["inspect", "/no/such/file"], 1, /ENOENT/],
+  [["inspect", "/no/such/file"], 1, /does not exist/],
   [["inspect", peft("refused/dora")], 1, /DoRA/],
   [["inspect", MAIN], 1, /no adapter/],
   [["inspect", join(FIXTURES, "peft")], 1, /adapter_config.json/],

@@ -12,6 +12,7 @@ import {
   type Tensor,
 } from "@microlora/formats";
 import { readAdapter, readBaseModel, SafetensorsReader, writeAdapter } from "@microlora/formats/node";
+import { ofFile } from "../refusal.js";
 import type { Terminal } from "../terminal.js";
 import { UsageError } from "../usage-error.js";
 import { FORMAT_TITLES, formatNamed, numberOption, parsed, renaming } from "./arguments.js";
@@ -28,9 +29,10 @@ What OUT becomes is told by the end of its name, and is a PEFT folder if that ha
   --alpha N          alpha, where IN says none
   --uniform          one rank and one scaling for all modules, since vLLM ignores PEFT's patterns
   --rename OLD=NEW   another name for a module; may be given again
-  --base FILE        the base model: its config.json or GGUF file, by which GGUF names modules and orders rows; its
+  --base FILE        the base model: its config.json (or folder) or GGUF file, by which GGUF names modules and orders rows; its
                      safetensors, against which trained biases become differences; may be given again
-  --drop-replaced    leave out whole tensors of the base that were trained, such as a classifier's`;
+  --drop-replaced    leave out whole tensors of the base that were trained, such as a classifier's
+  --force            write over what is at OUT`;
 
 const OPTIONS = {
   to: { type: "string" },
@@ -41,6 +43,7 @@ const OPTIONS = {
   rename: { type: "string", multiple: true },
   base: { type: "string", multiple: true },
   "drop-replaced": { type: "boolean", default: false },
+  force: { type: "boolean", default: false },
   help: { type: "boolean", short: "h", default: false },
 } as const;
 
@@ -57,16 +60,18 @@ export async function convert(args: readonly string[], terminal: Terminal): Prom
   const rename = renaming(values.rename ?? []);
   const weights = values.base?.filter((path) => path.endsWith(".safetensors")) ?? [];
   const described = values.base?.find((path) => !weights.includes(path));
-  const base = described === undefined ? {} : { base: await readBaseModel(described) };
-  const { file } = await readAdapter(input, {
+  const base = described === undefined ? {} : { base: await ofFile(described, () => readBaseModel(described)) };
+  const options = {
     ...base,
     ...(values.from !== undefined && { format: formatNamed(values.from) }),
     ...(values.alpha !== undefined && { alpha: numberOption("--alpha", values.alpha) }),
-  });
+  };
+  const { file } = await ofFile(input, () => readAdapter(input, options));
   const folded = await withoutReplaced(file, weights[0], values["drop-replaced"]);
   const renamed = renameModules(folded, rename);
   await writeAdapter(renamed, output, format, {
     uniform: values.uniform,
+    overwrite: values.force,
     ...base,
     ...(dtype !== undefined && { dtype }),
   });
@@ -95,7 +100,7 @@ function dtypeNamed(name: string): FloatDType {
 async function withoutReplaced(file: LoraFile, base: string | undefined, drop: boolean): Promise<LoraFile> {
   const rest = drop ? "drop" : "keep";
   if (base === undefined) return drop ? { ...file, replaced: new Map() } : file;
-  await using reader = await SafetensorsReader.open(base);
+  await using reader = await ofFile(base, () => SafetensorsReader.open(base));
   const tensors = new Map<string, Tensor>();
   for (const name of file.replaced.keys()) {
     if (reader.layout.tensors.has(name)) tensors.set(name, await reader.read(name));

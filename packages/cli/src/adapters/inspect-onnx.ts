@@ -1,9 +1,11 @@
 import { inspectModel } from "@microlora/onnx";
 import { readModelFile } from "@microlora/onnx/node";
+import { requireFile } from "../files.js";
 import { columns, type Terminal, visible } from "../terminal.js";
 
-/** Prints the modules of a model, and what can be done with each. @throws OnnxError */
-export function inspectOnnx(path: string, json: boolean, terminal: Terminal): void {
+/** Prints the modules of a model, and what can be done with each. @throws OnnxError; FormatError `cannot-read` */
+export async function inspectOnnx(path: string, json: boolean, terminal: Terminal): Promise<void> {
+  await requireFile(path);
   const reports = inspectModel(readModelFile(path));
   if (json) {
     terminal.print(JSON.stringify(reports));

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { deltaNorm, type LoraFile, type LoraTarget, scalingOf } from "@microlora/formats";
-import { type ReadAdapter, readAdapter } from "@microlora/formats/node";
+import { kindOfPath, type ReadAdapter, readAdapter } from "@microlora/formats/node";
+import { ofFile } from "../refusal.js";
 import { columns, type Terminal, visible } from "../terminal.js";
 import { UsageError } from "../usage-error.js";
 import { FORMAT_TITLES, formatNamed, numberOption, parsed } from "./arguments.js";
@@ -61,13 +62,15 @@ export async function inspect(args: readonly string[], terminal: Terminal): Prom
   if (values.help) return terminal.print(INSPECT_USAGE);
   const [path, more] = positionals;
   if (path === undefined || more !== undefined) throw new UsageError(INSPECT_USAGE);
-  if (path.endsWith(".onnx")) return inspectOnnx(path, values.json, terminal);
-  if (path.endsWith(".safetensors") && (await inspectTensors(path, values.json, terminal))) return;
-  const adapter = await readAdapter(path, {
+  const options = {
     asStored: true,
     ...(values.format !== undefined && { format: formatNamed(values.format) }),
     ...(values.alpha !== undefined && { alpha: numberOption("--alpha", values.alpha) }),
-  });
+  };
+  if (path.endsWith(".onnx")) return ofFile(path, () => inspectOnnx(path, values.json, terminal));
+  const isOneFile = path.endsWith(".safetensors") && (await kindOfPath(path)) === "file";
+  if (isOneFile && (await ofFile(path, () => inspectTensors(path, values.json, terminal)))) return;
+  const adapter = await ofFile(path, () => readAdapter(path, options));
   if (values.json) terminal.print(JSON.stringify(describe(adapter)));
   else for (const line of table(adapter)) terminal.print(line);
 }

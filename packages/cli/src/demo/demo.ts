@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { loadEmbedder } from "@microlora/embed";
+import { requireWritable } from "../files.js";
 import { bar, type Terminal } from "../terminal.js";
 import { embedCorpus, loadCorpus } from "./corpus.js";
 import { pickExamples } from "./examples.js";
@@ -21,6 +22,7 @@ export async function demo(args: readonly string[], terminal: Terminal): Promise
     terminal.print(DEMO_USAGE);
     return;
   }
+  if (options.report !== null) await requireWritable(options.report);
   terminal.status("Embedding …");
   const embedded = embedCorpus(corpus, await loadEmbedder());
   const experiment = await Experiment.create(embedded, {

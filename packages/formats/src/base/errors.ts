@@ -6,6 +6,8 @@ export type FormatErrorCode =
   | "bad-offset"
   | "bad-shape"
   | "bad-value"
+  | "cannot-read"
+  | "cannot-write"
   | "duplicate-name"
   | "invalid-argument"
   | "missing-config"

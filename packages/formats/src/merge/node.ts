@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { copyFile, type FileHandle, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { copyFile, type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { FormatError, shown } from "../base/errors.js";
 import { decodeUtf8, jsonObject, parseJsonObject } from "../base/json.js";
+import { checkOutputs, kindOfPath, onDisk } from "../base/node.js";
 import type { LoraFile } from "../picture/lora-file.js";
 import type { TensorPlace } from "../safetensors/header.js";
 import { SafetensorsReader } from "../safetensors/node.js";
@@ -16,33 +17,38 @@ const CHUNK_BYTES = 4 * 2 ** 20;
  * Merges an adapter into a model, from file to file, a few megabytes in memory at a time. All is checked before anything
  * is written, and the output appears whole or not at all; it may be the input's own path. A folder is a model in
  * several files, as Hugging Face stores large ones; each of them appears whole, the index last.
- * @throws FormatError as `planMerge`; `not-finite` where the sum is no number that the weights' type holds
+ * @param options how weights lie, whether to unmerge; with `overwrite: false`, what is there already is left alone
+ * @throws FormatError as `planMerge`; `not-finite` where the sum is no number that the weights' type holds; `cannot-read`,
+ * `cannot-write`
  */
 export async function mergeSafetensors(
   input: string,
   output: string,
   file: LoraFile,
-  options?: MergeOptions,
+  options: MergeOptions & { readonly overwrite?: boolean } = {},
 ): Promise<void> {
-  if (!(await stat(input)).isDirectory()) return mergeFiles([[input, output]], file, options);
+  if ((await kindOfPath(input)) === "file") return mergeFiles([[input, output]], file, options);
   const { names, hasIndex } = await shardsOf(input);
-  await mkdir(output, { recursive: true });
   await mergeFiles(
     names.map((name) => [join(input, name), join(output, name)]),
     file,
     options,
   );
-  if (hasIndex && input !== output) await copyFile(join(input, INDEX_FILE), join(output, INDEX_FILE));
+  if (!hasIndex || input === output) return;
+  await onDisk(output, "writing", () => copyFile(join(input, INDEX_FILE), join(output, INDEX_FILE)));
 }
 
 const INDEX_FILE = "model.safetensors.index.json";
 
 /** The files of a model in a folder. @throws FormatError `bad-header`, `bad-name` */
 async function shardsOf(folder: string): Promise<{ names: readonly string[]; hasIndex: boolean }> {
-  const bytes = await readFile(join(folder, INDEX_FILE)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
+  const path = join(folder, INDEX_FILE);
+  const bytes = await onDisk(path, "reading", () =>
+    readFile(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return undefined;
+      throw error;
+    }),
+  );
   if (bytes === undefined) return { names: ["model.safetensors"], hasIndex: false };
   const index = parseJsonObject(decodeUtf8(bytes, INDEX_FILE), INDEX_FILE);
   const names = new Set(jsonObject(index.get("weight_map"), `${INDEX_FILE}: weight_map`).values());
@@ -65,14 +71,19 @@ function shardName(name: unknown): string {
 async function mergeFiles(
   paths: readonly (readonly [input: string, output: string])[],
   file: LoraFile,
-  options: MergeOptions | undefined,
+  { overwrite = true, ...options }: MergeOptions & { readonly overwrite?: boolean },
 ): Promise<void> {
+  const outputs = paths.map(([, output]) => output);
+  await checkOutputs(outputs, overwrite);
   const readers: SafetensorsReader[] = [];
   try {
     for (const [input] of paths) readers.push(await SafetensorsReader.open(input));
     const tensors = new Map<string, TensorPlace>(readers.flatMap(({ layout }) => [...layout.tensors]));
     const plan = planMerge(tensors, file, options);
-    for (const [i, reader] of readers.entries()) await writeMerged(reader, paths[i]![1], plan);
+    for (const [i, reader] of readers.entries()) {
+      const output = outputs[i]!;
+      await onDisk(output, "writing", () => writeMerged(reader, output, plan));
+    }
   } finally {
     for (const reader of readers) await reader[Symbol.asyncDispose]();
   }
@@ -84,6 +95,7 @@ async function writeMerged(
   plan: ReadonlyMap<string, TensorChange>,
 ): Promise<void> {
   const temporary = `${output}.${randomUUID()}.tmp`;
+  await mkdir(dirname(output), { recursive: true });
   const out = await open(temporary, "wx");
   try {
     await out.write(reader.header);

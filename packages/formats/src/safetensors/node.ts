@@ -1,5 +1,6 @@
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { FormatError, shown } from "../base/errors.js";
+import { openFile } from "../base/node.js";
 import type { Tensor } from "../picture/tensor-file.js";
 import { headerLength, type Layout, PREFIX_BYTES, parseHeader, type TensorPlace } from "./header.js";
 
@@ -19,9 +20,9 @@ export class SafetensorsReader implements AsyncDisposable {
     this.header = header;
   }
 
-  /** @throws FormatError as `decodeSafetensors`; the file system's own errors, such as ENOENT */
+  /** @throws FormatError as `decodeSafetensors`, and `cannot-read` */
   static async open(path: string): Promise<SafetensorsReader> {
-    const handle = await open(path, "r");
+    const handle = await openFile(path);
     try {
       const { size } = await handle.stat();
       const start = await readAt(handle, 0, Math.min(PREFIX_BYTES, size));

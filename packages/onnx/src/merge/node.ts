@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, realpath, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { MicroLora } from "microlora";
 import { OnnxError } from "../base/errors.js";
@@ -34,15 +34,16 @@ export type MergeSource = MicroLora | ((base: MergeBase) => readonly LowRankChan
  * @param from path of the base model, which is not touched
  * @param to path of the merged one
  * @param source an adapter; of another program's file, `(base) => changes`, with names and ranks of any kind
- * @param options sign -1 takes a merged adapter out again, up to the rounding of the weights
+ * @param options sign -1 takes a merged adapter out again, up to the rounding of the weights; with `overwrite: false`, what is at
+ * the new place already is left alone
  * @throws OnnxError as `readModel`, and `wrong-base`, `unknown-module`, `shape-mismatch`, `not-finite`, `external-data` if files would be
- * written over those of the base, `unsupported-type` for quantised weights and those that are used elsewhere too
+ * written over those of the base or others, `unsupported-type` for quantised weights and those that are used elsewhere too
  */
 export async function mergeIntoModel(
   from: string,
   to: string,
   source: MergeSource,
-  { sign = 1 }: { readonly sign?: 1 | -1 } = {},
+  { sign = 1, overwrite = true }: { readonly sign?: 1 | -1; readonly overwrite?: boolean } = {},
 ): Promise<void> {
   const placed = readPlaces(from);
   const changes = await changesOf(from, placed, source, sign);
@@ -51,7 +52,7 @@ export async function mergeIntoModel(
     to: location === "" ? to : join(dirname(to), location),
     changes: changes.filter((change) => change.location === location).sort((a, b) => a.offset - b.offset),
   }));
-  for (const file of files) await refuseOverwrite(file.from, file.to);
+  for (const file of files) await refuseOverwrite(file.from, file.to, overwrite);
   const written: { readonly temporary: string; readonly to: string }[] = [];
   try {
     for (const file of files) {
@@ -93,15 +94,14 @@ function readPlaces(path: string): Model {
   return readModelFrom(source, 0);
 }
 
-async function refuseOverwrite(from: string, to: string): Promise<void> {
-  const place = await realpath(to).catch(() => resolve(to));
-  if (place !== (await realpath(from))) return;
-  throw new OnnxError(
-    "external-data",
-    to,
-    "it is a file of the base model",
-    "Write the merged model to another folder",
-  );
+async function refuseOverwrite(from: string, to: string, overwrite: boolean): Promise<void> {
+  const there = await realpath(to).catch(() => undefined);
+  if ((there ?? resolve(to)) === (await realpath(from))) {
+    const problem = "it is a file of the base model";
+    throw new OnnxError("external-data", to, problem, "Write the merged model to another folder");
+  }
+  if (there === undefined || (overwrite && (await stat(there)).isFile())) return;
+  throw new OnnxError("external-data", to, "it exists already", "Write elsewhere, or allow overwriting (--force)");
 }
 
 async function copyChanged(from: string, to: string, changes: readonly Change[]): Promise<void> {
