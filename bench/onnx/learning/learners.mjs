@@ -1,15 +1,16 @@
 import { performance } from "node:perf_hooks";
-import { Evaluator } from "../../../packages/cli/dist/demo/evaluate.js";
+import { Evaluator, IDENTITY } from "../../../packages/cli/dist/demo/evaluate.js";
 import { LEARNERS, TASK } from "../../../packages/cli/dist/demo/hyperparameters.js";
 import { createLearner } from "../../../packages/cli/dist/demo/learners.js";
 import { learnFrom } from "../../../packages/cli/dist/demo/user.js";
 import { adamw } from "../../../packages/microlora/dist/index.js";
 import { infoNce } from "../../../packages/onnx/dist/node.js";
 
-/** Modules of MiniLM that get adapters: 6,144 parameters in each choice, as many as the slow weights of rank 8 have. */
+/** Modules of MiniLM that get adapters, and their rank. The first has as many parameters as slow weights of rank 8 have. */
 export const PLACES = {
-  "query and value, last 2 layers, rank 2": { targets: /layer\.[45]\..*(query|value)/, rank: 2 },
   "query and value, last 4 layers, rank 1": { targets: /layer\.[2345]\..*(query|value)/, rank: 1 },
+  "every projection, rank 1": { targets: "all-linear", rank: 1 },
+  "every projection, rank 2": { targets: "all-linear", rank: 2 },
 };
 
 /** A personalizer behind the model: names as in the first run's table, the rate of its slow weights times a factor. */
@@ -23,18 +24,22 @@ export async function personalizer({ corpus, index, evaluator }, task, seed, { n
   return scores;
 }
 
-/** Adapters inside the model, one step of AdamW a click along the exact gradient of the same loss over what was shown. */
-export async function transformer(setup, task, seed, { place, learningRate, temperature }) {
+/**
+ * Adapters inside the model, one step of AdamW a click along the exact gradient of the same loss over what was shown; with
+ * `recall`, the recall of the first run behind it, which keeps each click as it was embedded then.
+ */
+export async function transformer(setup, task, seed, { place, learningRate, temperature, recall = false }) {
   const { corpus, index, models } = setup;
   const { model, feedsOf, embed } = models[place];
   const learning = { optimizer: adamw(), learningRate, ewcLambda: 0 };
   const adapter = await model.createAdapter({ rank: PLACES[place].rank, seed, learning });
+  const behind = recall ? await createLearner(corpus, LEARNERS.recall, { seed }) : undefined;
   let clicks = 0;
   let milliseconds = 0;
   for (const { keyword, wanted } of task.learning) {
     const { text } = corpus.keywords[keyword];
     const [query] = await embed([text], adapter);
-    const shown = index.search(query, TASK.shown).map(({ id }) => Number(id));
+    const shown = (behind ?? index).search(query, ...(behind ? [index] : []), TASK.shown).map(({ id }) => Number(id));
     const chosen = shown.findIndex((row) => wanted.includes(row));
     if (chosen < 0) continue;
     const candidates = matrixOf(shown.map((row) => corpus.documentVectors[row]));
@@ -43,11 +48,16 @@ export async function transformer(setup, task, seed, { place, learningRate, temp
       { feeds: feedsOf([text]), loss: infoNce({ anchors: [0], candidates, chosen: [chosen], temperature }) },
       { adapter },
     );
+    if (behind !== undefined) {
+      const [learned] = await embed([text], adapter);
+      behind.learn({ query: learned, chosen: shown[chosen], shown, index });
+    }
     milliseconds += performance.now() - start;
     clicks++;
   }
-  const scores = await adaptedScores(setup, models[place], adapter, task, clicks);
+  const scores = await adaptedScores(setup, models[place], adapter, task, { clicks, behind });
   adapter[Symbol.dispose]();
+  behind?.[Symbol.dispose]();
   return { ...scores, msPerClick: milliseconds / clicks };
 }
 
@@ -59,7 +69,7 @@ function matrixOf(rows) {
 }
 
 /** Embeds the queries of the test anew; documents stay where they are. */
-async function adaptedScores({ corpus }, { embed }, adapter, task, clicks) {
+async function adaptedScores({ corpus }, { embed }, adapter, task, { clicks, behind = IDENTITY }) {
   const tested = [...task.unseen.map(({ keyword }) => keyword), ...task.unrelated];
   const vectors = await embed(
     tested.map((keyword) => corpus.keywords[keyword].text),
@@ -67,7 +77,7 @@ async function adaptedScores({ corpus }, { embed }, adapter, task, clicks) {
   );
   const keywordVectors = [...corpus.keywordVectors];
   for (const [i, keyword] of tested.entries()) keywordVectors[keyword] = vectors[i];
-  return scoresOf(new Evaluator({ ...corpus, keywordVectors }), { transform: (query) => query }, task, clicks);
+  return scoresOf(new Evaluator({ ...corpus, keywordVectors }), behind, task, clicks);
 }
 
 /** MRR on unseen queries in the user's sense, and on keywords that have nothing to do with it. */

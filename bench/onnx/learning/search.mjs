@@ -1,4 +1,4 @@
-// Usage: node learning/search.mjs [--model FOLDER] [--tuning-seeds 1,2] [--seeds 11,12,13,14,15]
+// Usage: node learning/search.mjs [--model FOLDER] [--tuning-seeds 1,2,3,4] [--seeds 31,32,…,50]
 // One user's taste in the emoji search, learned click by click: adapters inside MiniLM beside what learns behind it. Settings are
 // chosen on users of the tuning groups; users of the other groups are run once after that. Writes results/search.json and the report.
 import { writeFileSync } from "node:fs";
@@ -18,22 +18,31 @@ import { writeReport } from "./report.mjs";
 const { values } = parseArgs({
   options: {
     model: { type: "string", default: join(import.meta.dirname, "../../../../shared/models/minilm") },
-    "tuning-seeds": { type: "string", default: "1,2" },
-    seeds: { type: "string", default: "11,12,13,14,15" },
+    "tuning-seeds": { type: "string", default: "1,2,3,4" },
+    seeds: { type: "string", default: Array.from({ length: 20 }, (_, i) => 31 + i).join() },
   },
 });
 const seedsOf = (text) => text.split(",").map(Number);
 
 const FACTORS = [0.3, 1, 3];
 const behind = (name) => FACTORS.map((factor) => ({ name, factor }));
-const inside = Object.keys(PLACES).flatMap((place) =>
-  [3e-3, 6e-3, 1.2e-2].map((learningRate) => ({ place, learningRate, temperature: 0.2 })),
-);
+const [SMALL, RANK_1, RANK_2] = Object.keys(PLACES);
+const inside = (place, rates, temperatures, more = {}) =>
+  rates.flatMap((learningRate) => temperatures.map((temperature) => ({ place, learningRate, temperature, ...more })));
 const CONTENDERS = {
   offset: { run: personalizer, grid: behind("offset") },
   slow: { run: personalizer, grid: behind("lora") },
   twoSpeeds: { run: personalizer, grid: behind("all") },
-  transformer: { run: transformer, grid: inside },
+  small: { run: transformer, grid: inside(SMALL, [4e-3, 6e-3], [0.2, 0.4]) },
+  everywhere: {
+    run: transformer,
+    grid: [
+      ...inside(RANK_2, [1e-3, 2e-3], [0.2, 0.4]),
+      ...inside(RANK_1, [2e-3], [0.4]),
+      ...inside(RANK_2, [2e-3], [0.8]),
+    ],
+  },
+  withRecall: { run: transformer, grid: inside(RANK_2, [1e-3, 1.5e-3, 2e-3], [0.4], { recall: true }) },
 };
 /** What a learner may cost on unrelated keywords while it is tuned: nothing said, or 1 % of their MRR. */
 const RULES = { free: Number.POSITIVE_INFINITY, careful: 0.01 };
@@ -64,7 +73,9 @@ for (const [contender, tried] of Object.entries(tuned)) {
     console.error(`${contender} ${rule}: ${meanOf(runs, ({ unseen }) => unseen).toFixed(4)}`);
   }
 }
-const parameters = 6144;
+const parameters = Object.fromEntries(
+  Object.entries(setup.models).map(([place, { model }]) => [place, parametersOf(model, PLACES[place])]),
+);
 const out = join(import.meta.dirname, "results/search.json");
 writeFileSync(
   out,
@@ -72,6 +83,10 @@ writeFileSync(
 );
 writeReport();
 for (const { model } of Object.values(setup.models)) await model[Symbol.asyncDispose]();
+
+function parametersOf({ modules }, { rank }) {
+  return modules.reduce((sum, { inFeatures, outFeatures }) => sum + rank * (inFeatures + outFeatures), 0);
+}
 
 /** Everything that users share; each text is embedded once, by the base model. */
 async function setUp(folder) {

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # @microlora/onnx in Chromium, and in transformers.js pipelines on the models of a folder; none of them may be missing.
-# Usage: check.sh [FOLDER_OF_MODELS]
+# Usage: check.sh FOLDER_OF_MODELS
 set -euo pipefail
-models=${1:+$(realpath "$1")}
+models=$(realpath "$1")
 cd "$(dirname "$0")"
 command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
 npm ci --no-audit --no-fund
 (cd ../../.. && npx tsc -b)
 node browser.mjs "$(command -v chromium)"
-if [ -n "$models" ]; then node pipelines.mjs "$models"; fi
+node pipelines.mjs "$models"

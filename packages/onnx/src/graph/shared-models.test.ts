@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
 import { env, InferenceSession, Tensor } from "onnxruntime-web";
 import { describe, expect, test } from "vitest";
 import { operationOf, termsOf } from "./dim.js";
@@ -8,9 +9,12 @@ import { simplify } from "./passes/simplify.js";
 import { readModelFile } from "./serde/node.js";
 import { encodeModel } from "./serde/write.js";
 
-// Real exports, which are not part of this repository; `SHARED_MODELS=1`, as CI sets it where they are, fails without them.
-const folder = new URL("../../../../../shared/models/", import.meta.url);
-const areHere = existsSync(folder) || process.env.SHARED_MODELS === "1";
+// Real exports, which are not part of this repository: in the folder ONNX_MODELS, as CI sets it, or beside the repository.
+const { ONNX_MODELS } = process.env;
+const folder = ONNX_MODELS
+  ? pathToFileURL(`${ONNX_MODELS}/`)
+  : new URL("../../../../../shared/models/", import.meta.url);
+const areHere = ONNX_MODELS !== undefined || existsSync(folder);
 
 env.wasm.numThreads = 1;
 
