@@ -1,7 +1,7 @@
 // The kernels of one adapter: `AdapterKernels` of the contract, with the shape as the last arguments.
 
 import { project } from "./dot";
-import { expand } from "./expand";
+import { expand, expandAdd } from "./expand";
 import { FLOAT, rowEnd } from "./lanes";
 import { updateRowEwc, updateRow, updateRowTracked, updateRowTrackedEwc } from "./update";
 import { sumSquares } from "./vector";
@@ -16,7 +16,7 @@ export function forward(
   w: usize, x: usize, u: usize, y: usize, scaling: f64, rank: i32, inFeatures: i32, outFeatures: i32, bias: i32,
 ): i32 {
   if (!project(w, x, u, rank, inFeatures)) return 0;
-  expand(columnB(w, rank, inFeatures), u, FLOAT, y, rank, outFeatures, bias, <f32>scaling, false);
+  expand(columnB(w, rank, inFeatures), u, FLOAT, y, rank, outFeatures, bias, <f32>scaling);
   return 1;
 }
 
@@ -24,7 +24,7 @@ export function forwardAdd(
   w: usize, x: usize, u: usize, y: usize, scaling: f64, rank: i32, inFeatures: i32, outFeatures: i32, bias: i32,
 ): i32 {
   if (!project(w, x, u, rank, inFeatures)) return 0;
-  expand(columnB(w, rank, inFeatures), u, FLOAT, y, rank, outFeatures, bias, <f32>scaling, true);
+  expandAdd(columnB(w, rank, inFeatures), u, FLOAT, y, rank, outFeatures, bias, <f32>scaling);
   return 1;
 }
 
@@ -39,7 +39,7 @@ export function forwardEach(
     const w = <usize>i32.load(table + (<usize>i << 3));
     const scaling = f32.load(table + (<usize>i << 3), 4);
     const yi = rowEnd(y, i * outFeatures), ui = rowEnd(u, i * rank);
-    if (w != 0) expand(columnB(w, rank, inFeatures), ui, FLOAT, yi, rank, outFeatures, bias, scaling, true);
+    if (w != 0) expandAdd(columnB(w, rank, inFeatures), ui, FLOAT, yi, rank, outFeatures, bias, scaling);
   }
   return -1;
 }

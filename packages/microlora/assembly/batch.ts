@@ -1,7 +1,7 @@
 // Tiles of 4 x 2 for a batch with one adapter: every vector loaded serves several sums.
 
 import { project } from "./dot";
-import { expand } from "./expand";
+import { expand, expandAdd } from "./expand";
 import { FLOAT, VECTOR, load, madd, rowEnd, store, sums, wholeEnd, zero } from "./lanes";
 import { maxAbs } from "./vector";
 
@@ -148,13 +148,13 @@ function expandBatch(b: usize, u: usize, y: usize, rows: i32, rank: i32, n: i32,
     else set4x2(u, uRow, scaling, b, y, n);
     for (let j = 2; j < tiled; j += 2) add4x2(rowEnd(u, j), uRow, scaling, b + j * yRow, y, n);
     if (tiled < rank) for (let k = 0; k < 4; k++) {
-      expand(b + tiled * yRow, rowEnd(u + k * uRow, tiled), FLOAT, y + k * yRow, 1, n, 0, scaling, true);
+      expandAdd(b + tiled * yRow, rowEnd(u + k * uRow, tiled), FLOAT, y + k * yRow, 1, n, 0, scaling);
     }
     u += 4 * uRow;
     y += 4 * yRow;
   }
   for (; i < rows; i++) {
-    expand(b, u, FLOAT, y, rank, n, bias, scaling, false);
+    expand(b, u, FLOAT, y, rank, n, bias, scaling);
     u += uRow;
     y += yRow;
   }

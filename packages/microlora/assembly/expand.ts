@@ -1,40 +1,31 @@
-// Tiles of sums of rows: y = (or +=) c0 * b0 + c1 * b1 + ..., for 1 to 4 consecutive rows of b, y stored once.
+// Tiles of sums of rows: y += c0 * b0 + c1 * b1 + ..., for 1 to 4 consecutive rows of b, y loaded and stored once.
 
 import { FLOAT, VECTOR, load, madd, rowEnd, store, wholeEnd } from "./lanes";
 
 // @ts-ignore: decorator
 @inline
-function first(c: v128, b: usize, y: usize, add: bool, wide: bool, offset: usize): v128 {
-  if (add) return madd(c, load(b, wide, offset), load(y, wide, offset));
-  return f32x4.mul(c, load(b, wide, offset));
+function put1(c: v128, b: usize, y: usize, wide: bool, offset: usize): void {
+  store(y, madd(c, load(b, wide, offset), load(y, wide, offset)), wide, offset);
 }
 
-// @ts-ignore: decorator
-@inline
-function put1(c: v128, b: usize, y: usize, add: bool, wide: bool, offset: usize): void {
-  store(y, first(c, b, y, add, wide, offset), wide, offset);
-}
-
-// @ts-ignore: decorator
-@inline
-function expand1(c: v128, b: usize, y: usize, n: i32, add: bool): void {
+function add1(c: v128, b: usize, y: usize, n: i32): void {
   const c0 = f32x4.splat(f32x4.extract_lane(c, 0));
   const unrolled = wholeEnd(y, n, 4), whole = wholeEnd(y, n, 1), end = rowEnd(y, n);
   if (y < unrolled) do {
-    put1(c0, b, y, add, true, 0);
-    put1(c0, b, y, add, true, 16);
-    put1(c0, b, y, add, true, 32);
-    put1(c0, b, y, add, true, 48);
+    put1(c0, b, y, true, 0);
+    put1(c0, b, y, true, 16);
+    put1(c0, b, y, true, 32);
+    put1(c0, b, y, true, 48);
     b += 4 * VECTOR;
     y += 4 * VECTOR;
   } while (y < unrolled);
   if (y < whole) do {
-    put1(c0, b, y, add, true, 0);
+    put1(c0, b, y, true, 0);
     b += VECTOR;
     y += VECTOR;
   } while (y < whole);
   if (y < end) do {
-    put1(c0, b, y, add, false, 0);
+    put1(c0, b, y, false, 0);
     b += FLOAT;
     y += FLOAT;
   } while (y < end);
@@ -42,33 +33,31 @@ function expand1(c: v128, b: usize, y: usize, n: i32, add: bool): void {
 
 // @ts-ignore: decorator
 @inline
-function put2(c0: v128, c1: v128, b0: usize, b1: usize, y: usize, add: bool, wide: bool, offset: usize): void {
-  store(y, madd(c1, load(b1, wide, offset), first(c0, b0, y, add, wide, offset)), wide, offset);
+function put2(c0: v128, c1: v128, b0: usize, b1: usize, y: usize, wide: bool, offset: usize): void {
+  store(y, madd(c1, load(b1, wide, offset), madd(c0, load(b0, wide, offset), load(y, wide, offset))), wide, offset);
 }
 
-// @ts-ignore: decorator
-@inline
-function expand2(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
+function add2(c: v128, b0: usize, y: usize, n: i32): void {
   const c0 = f32x4.splat(f32x4.extract_lane(c, 0)), c1 = f32x4.splat(f32x4.extract_lane(c, 1));
   const unrolled = wholeEnd(y, n, 4), whole = wholeEnd(y, n, 1), end = rowEnd(y, n);
   let b1 = rowEnd(b0, n);
   if (y < unrolled) do {
-    put2(c0, c1, b0, b1, y, add, true, 0);
-    put2(c0, c1, b0, b1, y, add, true, 16);
-    put2(c0, c1, b0, b1, y, add, true, 32);
-    put2(c0, c1, b0, b1, y, add, true, 48);
+    put2(c0, c1, b0, b1, y, true, 0);
+    put2(c0, c1, b0, b1, y, true, 16);
+    put2(c0, c1, b0, b1, y, true, 32);
+    put2(c0, c1, b0, b1, y, true, 48);
     b0 += 4 * VECTOR;
     b1 += 4 * VECTOR;
     y += 4 * VECTOR;
   } while (y < unrolled);
   if (y < whole) do {
-    put2(c0, c1, b0, b1, y, add, true, 0);
+    put2(c0, c1, b0, b1, y, true, 0);
     b0 += VECTOR;
     b1 += VECTOR;
     y += VECTOR;
   } while (y < whole);
   if (y < end) do {
-    put2(c0, c1, b0, b1, y, add, false, 0);
+    put2(c0, c1, b0, b1, y, false, 0);
     b0 += FLOAT;
     b1 += FLOAT;
     y += FLOAT;
@@ -77,27 +66,25 @@ function expand2(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
 
 // @ts-ignore: decorator
 @inline
-function put3(c0: v128, c1: v128, c2: v128, b0: usize, b1: usize, b2: usize, y: usize, add: bool, wide: bool): void {
-  const two = madd(c1, load(b1, wide), first(c0, b0, y, add, wide, 0));
+function put3(c0: v128, c1: v128, c2: v128, b0: usize, b1: usize, b2: usize, y: usize, wide: bool): void {
+  const two = madd(c1, load(b1, wide), madd(c0, load(b0, wide), load(y, wide)));
   store(y, madd(c2, load(b2, wide), two), wide);
 }
 
-// @ts-ignore: decorator
-@inline
-function expand3(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
+function add3(c: v128, b0: usize, y: usize, n: i32): void {
   const c0 = f32x4.splat(f32x4.extract_lane(c, 0)), c1 = f32x4.splat(f32x4.extract_lane(c, 1));
   const c2 = f32x4.splat(f32x4.extract_lane(c, 2));
   const whole = wholeEnd(y, n, 1), end = rowEnd(y, n);
   let b1 = rowEnd(b0, n), b2 = rowEnd(b1, n);
   if (y < whole) do {
-    put3(c0, c1, c2, b0, b1, b2, y, add, true);
+    put3(c0, c1, c2, b0, b1, b2, y, true);
     b0 += VECTOR;
     b1 += VECTOR;
     b2 += VECTOR;
     y += VECTOR;
   } while (y < whole);
   if (y < end) do {
-    put3(c0, c1, c2, b0, b1, b2, y, add, false);
+    put3(c0, c1, c2, b0, b1, b2, y, false);
     b0 += FLOAT;
     b1 += FLOAT;
     b2 += FLOAT;
@@ -109,24 +96,22 @@ function expand3(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
 @inline
 function put4(
   c0: v128, c1: v128, c2: v128, c3: v128, b0: usize, b1: usize, b2: usize, b3: usize,
-  y: usize, add: bool, wide: bool, offset: usize,
+  y: usize, wide: bool, offset: usize,
 ): void {
-  const two = madd(c1, load(b1, wide, offset), first(c0, b0, y, add, wide, offset));
+  const two = madd(c1, load(b1, wide, offset), madd(c0, load(b0, wide, offset), load(y, wide, offset)));
   store(y, madd(c3, load(b3, wide, offset), madd(c2, load(b2, wide, offset), two)), wide, offset);
 }
 
-// @ts-ignore: decorator
-@inline
-function expand4(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
+function add4(c: v128, b0: usize, y: usize, n: i32): void {
   const c0 = f32x4.splat(f32x4.extract_lane(c, 0)), c1 = f32x4.splat(f32x4.extract_lane(c, 1));
   const c2 = f32x4.splat(f32x4.extract_lane(c, 2)), c3 = f32x4.splat(f32x4.extract_lane(c, 3));
   const unrolled = wholeEnd(y, n, 4), whole = wholeEnd(y, n, 1), end = rowEnd(y, n);
   let b1 = rowEnd(b0, n), b2 = rowEnd(b1, n), b3 = rowEnd(b2, n);
   if (y < unrolled) do {
-    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 0);
-    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 16);
-    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 32);
-    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 48);
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, true, 0);
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, true, 16);
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, true, 32);
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, true, 48);
     b0 += 4 * VECTOR;
     b1 += 4 * VECTOR;
     b2 += 4 * VECTOR;
@@ -134,7 +119,7 @@ function expand4(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
     y += 4 * VECTOR;
   } while (y < unrolled);
   if (y < whole) do {
-    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, true, 0);
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, true, 0);
     b0 += VECTOR;
     b1 += VECTOR;
     b2 += VECTOR;
@@ -142,7 +127,7 @@ function expand4(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
     y += VECTOR;
   } while (y < whole);
   if (y < end) do {
-    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, add, false, 0);
+    put4(c0, c1, c2, c3, b0, b1, b2, b3, y, false, 0);
     b0 += FLOAT;
     b1 += FLOAT;
     b2 += FLOAT;
@@ -150,15 +135,6 @@ function expand4(c: v128, b0: usize, y: usize, n: i32, add: bool): void {
     y += FLOAT;
   } while (y < end);
 }
-
-function add1(c: v128, b: usize, y: usize, n: i32): void { expand1(c, b, y, n, true); }
-function add2(c: v128, b: usize, y: usize, n: i32): void { expand2(c, b, y, n, true); }
-function add3(c: v128, b: usize, y: usize, n: i32): void { expand3(c, b, y, n, true); }
-function add4(c: v128, b: usize, y: usize, n: i32): void { expand4(c, b, y, n, true); }
-function set1(c: v128, b: usize, y: usize, n: i32): void { expand1(c, b, y, n, false); }
-function set2(c: v128, b: usize, y: usize, n: i32): void { expand2(c, b, y, n, false); }
-function set3(c: v128, b: usize, y: usize, n: i32): void { expand3(c, b, y, n, false); }
-function set4(c: v128, b: usize, y: usize, n: i32): void { expand4(c, b, y, n, false); }
 
 /** What row j of B is multiplied by; the bias is the row after the last, taken as it is. */
 // @ts-ignore: decorator
@@ -168,11 +144,11 @@ function coefficient(u: usize, stride: usize, j: i32, rank: i32, scaling: f32): 
 }
 
 /**
- * y = (or +=) scaling * u B + bias, with u[j] at u + j * stride.
+ * y += scaling * u B + bias, with u[j] at u + j * stride.
  * The rows of B and the bias that follows them go in tiles of 4, then what is left.
  */
-export function expand(
-  b: usize, u: usize, stride: usize, y: usize, rank: i32, n: i32, bias: i32, scaling: f32, add: bool,
+export function expandAdd(
+  b: usize, u: usize, stride: usize, y: usize, rank: i32, n: i32, bias: i32, scaling: f32,
 ): void {
   const rows = rank + bias;
   let j = 0;
@@ -182,18 +158,19 @@ export function expand(
     if (j + 2 < rows) c = f32x4.replace_lane(c, 2, coefficient(u, stride, j + 2, rank, scaling));
     if (j + 3 < rows) {
       c = f32x4.replace_lane(c, 3, coefficient(u, stride, j + 3, rank, scaling));
-      if (add) add4(c, b, y, n);
-      else set4(c, b, y, n);
-    } else if (j + 2 < rows) {
-      if (add) add3(c, b, y, n);
-      else set3(c, b, y, n);
-    } else if (j + 1 < rows) {
-      if (add) add2(c, b, y, n);
-      else set2(c, b, y, n);
-    } else if (add) add1(c, b, y, n);
-    else set1(c, b, y, n);
-    add = true;
+      add4(c, b, y, n);
+    } else if (j + 2 < rows) add3(c, b, y, n);
+    else if (j + 1 < rows) add2(c, b, y, n);
+    else add1(c, b, y, n);
     b += <usize>n << 4;
     j += 4;
   }
+}
+
+/** The same, to zeros. */
+export function expand(
+  b: usize, u: usize, stride: usize, y: usize, rank: i32, n: i32, bias: i32, scaling: f32,
+): void {
+  memory.fill(y, 0, <usize>n << 2);
+  expandAdd(b, u, stride, y, rank, n, bias, scaling);
 }

@@ -1,7 +1,7 @@
 // The kernels over plain vectors: `VectorKernels` of the contract.
 
 import { project as projectRows } from "./dot";
-import { expand } from "./expand";
+import { expandAdd as expandRows } from "./expand";
 import { FLOAT, VECTOR, load, madd, rowEnd, sums, wholeEnd, zero } from "./lanes";
 import { updateRowEwc, updateRow, trackRow } from "./update";
 
@@ -10,14 +10,14 @@ export function project(a: usize, x: usize, u: usize, rows: i32, n: i32): void {
 }
 
 export function expandAdd(c: usize, b: usize, y: usize, rows: i32, n: i32): void {
-  expand(b, c, FLOAT, y, rows, n, 0, 1, true);
+  expandRows(b, c, FLOAT, y, rows, n, 0, 1);
 }
 
 export function merge(
   y: usize, rows: i32, cols: i32, coef: usize, coefStride: i32, basis: usize, rank: i32, scaling: f64,
 ): void {
   for (let i = 0; i < rows; i++) {
-    expand(basis, coef, <usize>coefStride << 2, y, rank, cols, 0, <f32>scaling, true);
+    expandRows(basis, coef, <usize>coefStride << 2, y, rank, cols, 0, <f32>scaling);
     coef += FLOAT;
     y = rowEnd(y, cols);
   }

@@ -4,6 +4,7 @@ export {
   type ModuleDimensions,
   memoryBytes,
   type ResolvedConfig,
+  type ResolvedModule,
   resolveConfig,
   TARGET_MODULE_SETS,
   TARGET_MODULES,

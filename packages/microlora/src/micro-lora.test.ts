@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { expectRefusal } from "./base/refusals.test-support.js";
+import { expectRefusal, expectSameBytes } from "./base/refusals.test-support.js";
 import { floats } from "./base/samples.test-support.js";
 import { KERNELS_NAMES } from "./kernels/contract.js";
 import { Runtime, sharedRuntime } from "./kernels/runtime.js";
@@ -27,6 +27,21 @@ async function make(kernels: (typeof KERNELS_NAMES)[number] = "simd"): Promise<M
   return lora;
 }
 
+/** Every way to learn, in one module. */
+function liveWith(lora: MicroLora, module: string): void {
+  const adapter = lora.getAdapter(module)!;
+  for (let k = 0; k < 3; k++) lora.learn(x, { gradient, module });
+  adapter.learning.allowConsolidation();
+  adapter.learning.consolidate();
+  lora.learn(x, { gradient, module, reward: -0.5 });
+  lora.adapt(x, { gradient, module });
+  lora.applyUpdates();
+  const ewc = EwcState.fromAdapter(adapter);
+  lora.adapt(x, { gradient, module });
+  lora.applyUpdatesWithEwc(0.01, new Map([[module, ewc]]), 2);
+  lora.adapt(x, { gradient, module });
+}
+
 describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
   test("a module's delta has the module's own width", async () => {
     using lora = await make(kernels);
@@ -51,6 +66,33 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
     expect(lora.getAdapter("square")!.pendingUpdates).toBe(0);
     lora.enabled = true;
     expect(lora.learn(x, { gradient, module: "square" })).toMatchObject({ applied: true, reason: null });
+  });
+
+  test("modules of different rank and alpha do, together, what each does alone", async () => {
+    const shared = { hiddenSize: N, kernels, bias: true, rsLora: true, seed: 3 };
+    const own = { "0.q": { rank: 1, alpha: 3 }, "1.q": { rank: 5, alpha: 3 }, v: { rank: 16, alpha: -2 } };
+    using together = await MicroLora.create({
+      ...shared,
+      alpha: 3,
+      targetModules: Object.keys(own),
+      rankPattern: { "0.q": 1, q: 5, v: 16 },
+      alphaPattern: { v: -2 },
+    });
+    for (const [module, { rank, alpha }] of Object.entries(own)) {
+      using alone = await MicroLora.create({ ...shared, rank, alpha, targetModules: [module] });
+      for (const lora of [together, alone]) liveWith(lora, module);
+      expect(together.getAdapter(module)!.scaling).toBe(alpha / Math.sqrt(rank));
+      const merged = [together, alone].map((lora) => {
+        const weights = floats(N * N, 6);
+        lora.mergeIntoBase(module, weights, { layout: "in-out", bias: new Float32Array(N) });
+        return [...weights, ...lora.forward(x, module), ...lora.getAdapter(module)!.forwardBatch(floats(2 * N, 7))];
+      });
+      expect(merged[0]).toEqual(merged[1]);
+      const state = together.exportState().adapters.find((adapter) => adapter.module === module);
+      expect(state).toEqual(alone.exportState().adapters[0]);
+    }
+    using back = await MicroLora.fromBytes(together.toBytes(), { kernels });
+    expectSameBytes(back.toBytes(), together.toBytes());
   });
 
   test("without a module, all of them learn from one gradient", async () => {

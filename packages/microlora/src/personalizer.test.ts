@@ -202,5 +202,5 @@ describe("refused clicks leave everything as it was", () => {
 });
 
 test.each([-1, 0, 65, 1.5, Number.NaN, 2 ** 40])("slow weights of rank %s are refused", async (rank) => {
-  await expectRejection(Personalizer.create({ dimensions: N, slow: { rank } }), "invalid-config", "rank");
+  await expectRejection(Personalizer.create({ dimensions: N, slow: { rank } }), "invalid-config", "query.rank");
 });

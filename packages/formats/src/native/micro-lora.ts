@@ -1,9 +1,9 @@
 import { decodeState, encodeState, type MicroLoraConfig, type MicroLoraState, resolveConfig } from "microlora";
 import { FormatError } from "../base/errors.js";
 import type { FileFormat } from "../format.js";
-import { checkLoraFile, type LoraFile, PLAIN_FILE } from "../picture/lora-file.js";
+import { checkLoraFile, type LoraFile, type LoraTarget, PLAIN_FILE } from "../picture/lora-file.js";
 import { refuseReplaced } from "../picture/replaced.js";
-import { toUniform } from "../picture/uniform.js";
+import { withOneRule } from "../picture/uniform.js";
 
 /** Our own checkpoint, written by the core. The picture has its weights only: what it learned with stays behind. */
 export const native: FileFormat = {
@@ -20,8 +20,8 @@ const MAGIC = [0x89, 0x4d, 0x4c, 0x4f, 0x52, 0x41, 0x0d, 0x0a];
 export type LearningOptions = Pick<MicroLoraConfig, "learning" | "seed" | "baseModel">;
 
 /**
- * The state of a `MicroLora` with these weights: `MicroLora.fromState(toMicroLora(file))`. Rank and scaling become one
- * for all modules (see `toUniform`); `reset` forgets the weights.
+ * The state of a `MicroLora` with these weights, each module with its own rank and alpha:
+ * `MicroLora.fromState(toMicroLora(file))`. `reset` forgets the weights.
  * @throws FormatError `needs-base` where tensors of the base are replaced; MicroLoraError `invalid-config`
  */
 export function toMicroLora(file: LoraFile, options: LearningOptions = {}): MicroLoraState {
@@ -30,18 +30,18 @@ export function toMicroLora(file: LoraFile, options: LearningOptions = {}): Micr
   if (file.targets.length === 0) {
     throw new FormatError("invalid-argument", "targets", "are none", "Pass a file with at least one adapter");
   }
-  const { rank, alpha, rsLora, targets } = toUniform(file.targets);
+  const targets = withOneRule(file.targets);
   const bias = targets.some((target) => target.bias !== undefined);
+  const ofEach = <K extends keyof LoraTarget>(key: K) =>
+    Object.fromEntries(targets.map((target) => [target.module, target[key]]));
   const config = resolveConfig({
-    rank,
-    alpha,
-    rsLora,
+    rankPattern: ofEach("rank"),
+    alphaPattern: ofEach("alpha"),
+    rsLora: targets[0]!.rsLora,
     bias,
     dropout: Math.min(file.dropout, 1 - 2 ** -24),
     targetModules: targets.map(({ module }) => module),
-    dimensions: Object.fromEntries(
-      targets.map(({ module, inFeatures, outFeatures }) => [module, { inFeatures, outFeatures }]),
-    ),
+    dimensions: Object.fromEntries(targets.map((target) => [target.module, target])),
     ...(file.baseModel !== null && { baseModel: file.baseModel }),
     ...options,
   });
@@ -78,17 +78,16 @@ export function fromMicroLora(
   { config, adapters }: MicroLoraState,
   isEmbedding: (module: string) => boolean = isEmbeddingName,
 ): LoraFile {
-  const { rank, alpha, rsLora } = config;
   return checkLoraFile({
     ...PLAIN_FILE,
     baseModel: config.baseModel,
     dropout: config.dropout,
     targets: adapters.map(({ module, loraA, loraB, bias }, i) => {
-      const { inFeatures, outFeatures } = config.modules[i]!;
+      const { inFeatures, outFeatures, rank, alpha } = config.modules[i]!;
       return {
         module,
         kind: isEmbedding(module) ? ("embedding" as const) : ("linear" as const),
-        ...{ rank, alpha, rsLora, inFeatures, outFeatures, loraA, loraB },
+        ...{ rank, alpha, rsLora: config.rsLora, inFeatures, outFeatures, loraA, loraB },
         ...(bias !== undefined && { bias }),
         dtype: "F32" as const,
       };

@@ -4,7 +4,7 @@ import { storeFloats } from "../picture/floats.js";
 import { checkLoraFile, type LoraFile, type LoraTarget, scalingOf } from "../picture/lora-file.js";
 import type { Tensor, TensorFile } from "../picture/tensor-file.js";
 import { transpose } from "../picture/transpose.js";
-import { mostCommon, toUniform } from "../picture/uniform.js";
+import { mostCommon, toUniform, withOneRule } from "../picture/uniform.js";
 import { encodeSafetensors } from "../safetensors/safetensors.js";
 import { CONFIG_NOTE, type PeftFolder } from "./decode.js";
 import { PREFIX } from "./names.js";
@@ -39,12 +39,6 @@ export function toTensors(
   for (const [name, tensor] of file.replaced) tensors.set(PREFIX + inBaseLayer(name, modules), tensor);
   const config = JSON.stringify(configOf(file, targets, modules), null, 2);
   return { tensors: { metadata: new Map([["format", "pt"]]), tensors }, config };
-}
-
-/** PEFT knows one `use_rslora` for all. */
-function withOneRule(targets: readonly LoraTarget[]): readonly LoraTarget[] {
-  if (targets.every(({ rsLora }) => rsLora)) return targets;
-  return targets.map((target) => ({ ...target, rsLora: false, alpha: scalingOf(target) * target.rank }));
 }
 
 /** PEFT knows one `lora_bias` for all, and none for embeddings. */

@@ -77,6 +77,7 @@ describe.each(CASES)("%s, as PEFT saved it", (name) => {
       expectClose(lora.forward(x, target.module), y, 1e-5);
     }
     const back = decodePeft(encodePeft(fromMicroLora(lora.exportState())));
+    expect(back.targets.map(({ rank }) => rank)).toEqual(file.targets.map(({ rank }) => rank));
     expect(back.targets.map(({ kind }) => kind)).toEqual(file.targets.map(({ kind }) => kind));
     for (const [i, target] of back.targets.entries()) expectClose(delta64(target), delta64(file.targets[i]!), 2 ** -21);
   });

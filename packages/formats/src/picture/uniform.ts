@@ -1,6 +1,6 @@
 import { type LoraTarget, scalingOf } from "./lora-file.js";
 
-/** Targets that share rank and scaling, as a `MicroLora` and vLLM want them. */
+/** Targets that share rank and scaling, as vLLM wants them. */
 export interface UniformTargets {
   readonly rank: number;
   readonly alpha: number;
@@ -21,6 +21,12 @@ export function toUniform(targets: readonly LoraTarget[]): UniformTargets {
   if (isPlain) return { rank, alpha: first?.alpha ?? 1, rsLora: first?.rsLora ?? false, targets };
   const alpha = mostCommon(targets.map(scalingOf)) * rank;
   return { rank, alpha, rsLora: false, targets: targets.map((target) => withScaling(target, rank, alpha)) };
+}
+
+/** The same changes, all of them or none by rsLoRA, as a `MicroLora` and PEFT's `use_rslora` want them. */
+export function withOneRule(targets: readonly LoraTarget[]): readonly LoraTarget[] {
+  if (targets.every(({ rsLora }) => rsLora)) return targets;
+  return targets.map((target) => ({ ...target, rsLora: false, alpha: scalingOf(target) * target.rank }));
 }
 
 function withScaling(target: LoraTarget, rank: number, alpha: number): LoraTarget {

@@ -9,9 +9,14 @@ const OK = { hiddenSize: 8 };
 /** Where it is refused, and what is wrong; deliberately outside the types too, since JavaScript callers have none. */
 const REFUSED: readonly (readonly [where: string, config: object])[] = [
   ...[0, 65, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "2", null].map(
-    (rank) => ["rank", { rank: rank ?? Symbol("rank") }] as const,
+    (rank) => ["q_proj.rank", { rank: rank ?? Symbol("rank") }] as const,
   ),
-  ...[Number.NaN, Number.POSITIVE_INFINITY, 1e31, "4"].map((alpha) => ["alpha", { alpha }] as const),
+  ...[Number.NaN, Number.POSITIVE_INFINITY, 1e31, "4"].map((alpha) => ["q_proj.alpha", { alpha }] as const),
+  ...[0, 65, -1, 1.5, Number.NaN, "2"].map((rank) => ["v_proj.rank", { rankPattern: { v_proj: rank } }] as const),
+  ...[Number.NaN, 1e31, "4"].map((alpha) => ["v_proj.alpha", { alphaPattern: { v_proj: alpha } }] as const),
+  ["rankPattern", { rankPattern: { k_proj: 4 } }],
+  ["rankPattern", { rankPattern: { proj: 4 } }],
+  ["alphaPattern", { alphaPattern: { "layers.v_proj": 4 } }],
   ...[1, -0.1, 1.5, Number.NaN].map((dropout) => ["dropout", { dropout }] as const),
   ...[-1, 0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY, 5n].map((seed) => ["seed", { seed }] as const),
   ...[0, -4, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 25].map(
@@ -56,8 +61,10 @@ test.each([1, 2, 3, 64])("rank %i is accepted", async (rank) => {
 describe("defaults", () => {
   test("are those of the original", async () => {
     using lora = await MicroLora.create(OK);
-    expect(lora.config).toMatchObject({ rank: 2, alpha: 4, dropout: 0, bias: false, rsLora: false, seed: 0 });
-    expect(lora.config.modules.map(({ module }) => module)).toEqual(["q_proj", "v_proj"]);
+    expect(lora.config).toMatchObject({ dropout: 0, bias: false, rsLora: false, seed: 0 });
+    expect(lora.config.modules).toEqual(
+      ["q_proj", "v_proj"].map((module) => ({ module, inFeatures: 8, outFeatures: 8, rank: 2, alpha: 4 })),
+    );
   });
 
   test("the sets name known modules, and any other name is as good", async () => {
@@ -84,23 +91,57 @@ test("widths come from dimensions, then inFeatures and outFeatures, then hiddenS
   ]);
 });
 
+test("rank, alpha and widths of single modules are found by name, then by the end of the path", async () => {
+  using lora = await MicroLora.create({
+    ...OK,
+    targetModules: ["a.q_proj", "a.v_proj", "b.v_proj", "v_proj", "a.rev_proj"],
+    rank: 1,
+    alpha: 3,
+    rankPattern: { v_proj: 4, "a.v_proj": 2, "b.v_proj": 5 },
+    alphaPattern: { v_proj: 8 },
+    dimensions: { q_proj: { inFeatures: 5, outFeatures: 3 } },
+  });
+  const adapters = lora.config.modules.map(({ module }) => lora.getAdapter(module)!);
+  expect(adapters.map(({ rank, spec }) => [rank, spec.alpha])).toEqual([
+    [1, 3],
+    [2, 8],
+    [5, 8],
+    [4, 8],
+    [1, 3],
+  ]);
+  expect(adapters.map(({ inFeatures }) => inFeatures)).toEqual([5, 8, 8, 8, 8]);
+});
+
 test("memoryBytes says before building what the adapters will hold", async () => {
   const width = fc.integer({ min: 1, max: 40 });
   const names = fc.uniqueArray(fc.constantFrom(...TARGET_MODULES, "other"), { minLength: 1 });
   await fc.assert(
-    fc.asyncProperty(names, fc.integer({ min: 1, max: 64 }), fc.boolean(), fc.array(width, { minLength: 22 }), run),
+    fc.asyncProperty(
+      names,
+      fc.integer({ min: 1, max: 64 }),
+      fc.boolean(),
+      fc.array(width, { minLength: 22 }),
+      fc.integer({ min: 1, max: 64 }),
+      run,
+    ),
     { numRuns: 60, seed: 1 },
   );
 
-  async function run(targetModules: string[], rank: number, bias: boolean, widths: number[]): Promise<void> {
+  async function run(
+    targetModules: string[],
+    rank: number,
+    bias: boolean,
+    widths: number[],
+    own: number,
+  ): Promise<void> {
     const dimensions = Object.fromEntries(
       targetModules.map((module, i) => [module, { inFeatures: widths[2 * i]!, outFeatures: widths[2 * i + 1]! }]),
     );
-    const config = { targetModules, rank, bias, dimensions };
+    const config = { targetModules, rank, bias, dimensions, rankPattern: { [targetModules[0]!]: own } };
     using lora = await MicroLora.create(config);
-    const params = targetModules.reduce((sum, module) => {
+    const params = targetModules.reduce((sum, module, i) => {
       const { inFeatures, outFeatures } = dimensions[module]!;
-      return sum + rank * (inFeatures + outFeatures) + (bias ? outFeatures : 0);
+      return sum + (i === 0 ? own : rank) * (inFeatures + outFeatures) + (bias ? outFeatures : 0);
     }, 0);
     expect(lora.paramCount).toBe(params);
     expect(lora.memoryBytes).toBe(4 * params);

@@ -4,7 +4,7 @@ import type { Runtime } from "../kernels/runtime.js";
 import { paramCountOf } from "./blocks.js";
 import { type Init, initialA } from "./initial.js";
 import type { Method, Methods } from "./methods.js";
-import type { AdapterSpec } from "./spec.js";
+import { type AdapterSpec, shapeOf } from "./spec.js";
 
 /** The usual names of a transformer's modules; any other name is as good. */
 export const TARGET_MODULES = [
@@ -53,12 +53,19 @@ export interface MicroLoraConfig {
   readonly hiddenSize?: number;
   readonly inFeatures?: number;
   readonly outFeatures?: number;
-  /** Widths of single modules, where they differ from the above. */
+  /** Widths of single modules, where they differ from the above; by name, or by the end of a path as below. */
   readonly dimensions?: Readonly<Record<string, ModuleDimensions>>;
   /** 1 to 64; 2 by default. */
   readonly rank?: number;
   /** 4 by default. */
   readonly alpha?: number;
+  /**
+   * Ranks of single modules, where they differ from `rank`. As in PEFT, a key is a module's name or the end of its path:
+   * `{ v_proj: 8 }` is also for `layers.3.attn.v_proj`. A whole name comes first, then the first key that fits.
+   */
+  readonly rankPattern?: Readonly<Record<string, number>>;
+  /** The same of `alpha`. */
+  readonly alphaPattern?: Readonly<Record<string, number>>;
   /** Scales by alpha / sqrt(rank) instead of alpha / rank. */
   readonly rsLora?: boolean;
   /** Probability in [0, 1) of dropping an input while training; 0 by default. */
@@ -83,8 +90,6 @@ export type ResolvedLearning = Required<LearningConfig>;
 
 /** A checked configuration with every default filled in; what a checkpoint holds. */
 export interface ResolvedConfig {
-  readonly rank: number;
-  readonly alpha: number;
   readonly rsLora: boolean;
   readonly dropout: number;
   readonly bias: boolean;
@@ -92,7 +97,13 @@ export interface ResolvedConfig {
   readonly seed: number;
   readonly learning: ResolvedLearning;
   readonly baseModel: string | null;
-  readonly modules: readonly ({ readonly module: string } & ModuleDimensions)[];
+  readonly modules: readonly ResolvedModule[];
+}
+
+export interface ResolvedModule extends ModuleDimensions {
+  readonly module: string;
+  readonly rank: number;
+  readonly alpha: number;
 }
 
 const MAX_RANK = 64;
@@ -101,8 +112,6 @@ const MAX_FEATURES = 2 ** 24;
 /** Checks a configuration and fills in the defaults. @throws MicroLoraError `invalid-config` */
 export function resolveConfig(config: MicroLoraConfig): ResolvedConfig {
   const resolved: ResolvedConfig = {
-    rank: config.rank ?? 2,
-    alpha: unsignedZero(config.alpha ?? 4),
     rsLora: config.rsLora ?? false,
     dropout: unsignedZero(config.dropout ?? 0),
     bias: config.bias ?? false,
@@ -138,8 +147,6 @@ function unsignedZero(value: number): number {
 
 /** Refuses a resolved configuration, from a caller or from a file, that no adapter could have. */
 export function checkConfig(config: ResolvedConfig): void {
-  integer(config.rank, 1, MAX_RANK, "rank");
-  number(config.alpha, -1e30, 1e30, "alpha");
   boolean(config.rsLora, "rsLora");
   number(config.dropout, 0, 1 - 2 ** -24, "dropout");
   boolean(config.bias, "bias");
@@ -157,40 +164,41 @@ export function checkConfig(config: ResolvedConfig): void {
   }
   if (config.modules.length === 0) refuseConfig("targetModules", "[]", "Name at least one module");
   const names = new Set<string>();
-  for (const { module, inFeatures, outFeatures } of config.modules) {
+  for (const { module, inFeatures, outFeatures, rank, alpha } of config.modules) {
     if (typeof module !== "string" || module === "") refuseConfig("targetModules", module, "Pass names of modules");
     if (names.has(module)) refuseConfig("targetModules", module, "Name each module once");
     names.add(module);
     integer(inFeatures, 1, MAX_FEATURES, `${module}.inFeatures`);
     integer(outFeatures, 1, MAX_FEATURES, `${module}.outFeatures`);
+    integer(rank, 1, MAX_RANK, `${module}.rank`);
+    number(alpha, -1e30, 1e30, `${module}.alpha`);
   }
 }
 
 /** Bytes of the parameters that a configuration asks for, before anything is built. */
 export function memoryBytes(config: MicroLoraConfig): number {
-  const resolved = resolveConfig(config);
-  const bias = resolved.bias ? 1 : 0;
-  return resolved.modules.reduce((sum, { inFeatures, outFeatures }) => {
-    return sum + 4 * paramCountOf({ rank: resolved.rank, inFeatures, outFeatures, bias });
-  }, 0);
+  const { modules, bias } = resolveConfig(config);
+  return modules.reduce((sum, module) => sum + 4 * paramCountOf(shapeOf({ ...module, bias })), 0);
 }
 
 /** The specs of a model's adapters, in the order of its modules. */
 export function adapterSpecs(config: ResolvedConfig, methods: Methods): readonly AdapterSpec[] {
   const { modules, learning, baseModel, ...shared } = config;
-  return modules.map((module) => ({ ...module, ...shared, ...learning, methods }));
+  return modules.map((module) => ({ ...shared, ...module, ...learning, methods }));
 }
 
 function resolveModules(config: MicroLoraConfig): ResolvedConfig["modules"] {
-  const { targetModules = "default", dimensions = {} } = config;
+  const { targetModules = "default", dimensions = {}, rankPattern = {}, alphaPattern = {} } = config;
   const names: readonly string[] =
     typeof targetModules === "string" ? TARGET_MODULE_SETS[targetModules] : targetModules;
   if (!Array.isArray(names)) refuseConfig("targetModules", targetModules, "Pass names of modules, or of a set of them");
-  for (const module of Object.keys(dimensions)) {
-    if (!names.includes(module)) refuseConfig("dimensions", module, "Name it in targetModules too");
+  for (const [where, pattern] of Object.entries({ dimensions, rankPattern, alphaPattern })) {
+    for (const key of Object.keys(pattern)) {
+      if (!names.some((name) => isNamed(name, key))) refuseConfig(where, key, "Name it in targetModules too");
+    }
   }
   return names.map((module) => {
-    const own = Object.hasOwn(dimensions, module) ? dimensions[module] : undefined;
+    const own = matching(dimensions, module);
     const inFeatures = own?.inFeatures ?? config.inFeatures ?? config.hiddenSize;
     const outFeatures = own?.outFeatures ?? config.outFeatures ?? config.hiddenSize;
     if (inFeatures === undefined || outFeatures === undefined) {
@@ -200,8 +208,20 @@ function resolveModules(config: MicroLoraConfig): ResolvedConfig["modules"] {
         "Pass hiddenSize, or inFeatures and outFeatures, or dimensions",
       );
     }
-    return { module, inFeatures, outFeatures };
+    const rank = matching(rankPattern, module) ?? config.rank ?? 2;
+    const alpha = unsignedZero(matching(alphaPattern, module) ?? config.alpha ?? 4);
+    return { module, inFeatures, outFeatures, rank, alpha };
   });
+}
+
+/** What is said of a module: under its name, or else under the first key that its path ends in. */
+function matching<T>(pattern: Readonly<Record<string, T>>, module: string): T | undefined {
+  const key = Object.hasOwn(pattern, module) ? module : Object.keys(pattern).find((end) => isNamed(module, end));
+  return key === undefined ? undefined : pattern[key];
+}
+
+function isNamed(module: string, end: string): boolean {
+  return `.${module}`.endsWith(`.${end}`);
 }
 
 function integer(value: unknown, min: number, max: number, where: string): void {

@@ -52,8 +52,9 @@ export class LoraAdapter {
     this.spec = spec;
     this.runtime = runtime;
     this.scaling = scalingOf(spec);
-    this.kernels = runtime.kernels.forShape(shapeOf(spec));
-    this.#blocks = new AdapterBlocks(runtime, shapeOf(spec), lengthsOf(shapeOf(spec), spec.methods));
+    const shape = shapeOf(spec);
+    this.kernels = runtime.kernels.forShape(shape);
+    this.#blocks = new AdapterBlocks(runtime, shape, lengthsOf(shape, spec.methods));
     this.#learning = new AdapterLearning(runtime, this.#blocks, spec, this.scaling);
     this.#stream = streamOf(spec.module);
     this.reset();

@@ -31,6 +31,8 @@ export function scalingOf(spec: AdapterSpec): number {
   return spec.alpha / (spec.rsLora ? Math.sqrt(spec.rank) : spec.rank);
 }
 
-export function shapeOf({ rank, inFeatures, outFeatures, bias }: AdapterSpec): AdapterShape {
+type Shaped = Pick<AdapterSpec, "rank" | "inFeatures" | "outFeatures" | "bias">;
+
+export function shapeOf({ rank, inFeatures, outFeatures, bias }: Shaped): AdapterShape {
   return { rank, inFeatures, outFeatures, bias: bias ? 1 : 0 };
 }

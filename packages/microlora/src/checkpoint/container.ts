@@ -15,9 +15,9 @@ import { crc32 } from "./crc32.js";
  * One state has one byte sequence: keys are written in one order, blocks in one order, and nothing depends on time.
  */
 const MAGIC = Uint8Array.of(0x89, 0x4d, 0x4c, 0x4f, 0x52, 0x41, 0x0d, 0x0a);
-const VERSION = 2;
+export const VERSION = 3;
 /** Versions that can be read; what a newer one added has its default in an older one. */
-const READABLE = [1, VERSION];
+const READABLE = [1, 2, VERSION];
 /** What to do about a file that is damaged. */
 export const REMEDY = "Restore the file from a copy";
 const PREFIX_BYTES = 20;

@@ -87,7 +87,7 @@ test("what is no checkpoint says so", () => {
 });
 
 test("another version is refused before anything else is believed", () => {
-  for (const version of [0, 3, 2 ** 31, 2 ** 32 - 1]) {
+  for (const version of [0, 4, 2 ** 31, 2 ** 32 - 1]) {
     expect(refusalOf(forge({ ...partsOf(file), version }))).toBe("unsupported-version");
   }
 });
@@ -133,20 +133,30 @@ const LIES: Readonly<Record<string, (header: any) => unknown>> = {
   "half a count": (header) => ({ ...header, forwardCount: 1.5 }),
   "a count that is not exact": (header) => ({ ...header, forwardCount: 2 ** 53 }),
   "rank 0": (header) => {
-    header.config.rank = 0;
+    header.config.modules[0].rank = 0;
   },
   "a huge rank": (header) => {
-    header.config.rank = 1e9;
+    header.config.modules[0].rank = 1e9;
   },
   "a rank that the numbers do not have": (header) => {
-    header.config.rank = 64;
+    header.config.modules[0].rank = 64;
+  },
+  "a rank of one module that the numbers do not have": (header) => {
+    header.config.modules[1].rank = 2;
+  },
+  "a rank for all modules": (header) => {
+    header.config = { rank: 1, ...header.config };
+  },
+  "a module without a rank": (header) => delete header.config.modules[1].rank && header,
+  "an alpha as text": (header) => {
+    header.config.modules[1].alpha = "4";
   },
   "another shape of the same size": (header) => {
-    header.config.modules[0] = { module: "m", inFeatures: 2, outFeatures: 3 };
+    Object.assign(header.config.modules[0], { inFeatures: 2, outFeatures: 3 });
   },
   "giant dimensions": (header) => {
     header.config.modules[0].inFeatures = 2 ** 24;
-    header.config.rank = 64;
+    header.config.modules[0].rank = 64;
   },
   "impossible dimensions": (header) => {
     header.config.modules[0].outFeatures = 1e300;
@@ -165,7 +175,7 @@ const LIES: Readonly<Record<string, (header: any) => unknown>> = {
     header.config.modules[1].module = "";
   },
   "a module too many": (header) => {
-    header.config.modules.push({ module: "o", inFeatures: 1, outFeatures: 1 });
+    header.config.modules.push({ module: "o", inFeatures: 1, outFeatures: 1, rank: 1, alpha: 4 });
   },
   "an adapter too many": (header) => {
     header.adapters.push(header.adapters[0]);

@@ -54,7 +54,7 @@ export function decodeLearner(bytes: Uint8Array, methods?: readonly Method[]): L
   const fields = record(header, "header");
   const lora = readState(fields.lora, body, methods);
   const state = readParts(fields, record(fields.lora, "lora"), lora, body, methods);
-  body.end({ kind: "learner", lora: stateHeader(lora), ...partsHeader(state) });
+  body.end({ kind: "learner", lora: stateHeader(lora, body.version), ...partsHeader(state) });
   return state;
 }
 

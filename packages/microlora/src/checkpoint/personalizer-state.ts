@@ -1,9 +1,9 @@
 import type { Method } from "../adapter/methods.js";
-import { shown } from "../base/errors.js";
+import { MicroLoraError, shown } from "../base/errors.js";
 import { norm } from "../base/unit.js";
 import { checkPersonalizer, type ResolvedPersonalizer, SLOW_MODULE } from "../learn/personalizer-config.js";
 import type { RecallConfig, RecallState } from "../learn/recall.js";
-import { type Body, corrupt, readContainer, writeContainer } from "./container.js";
+import { type Body, corrupt, readContainer, VERSION, writeContainer } from "./container.js";
 import { checkStored, count, record } from "./fields.js";
 import {
   checkLearnerState,
@@ -36,7 +36,7 @@ export function encodePersonalizer(state: PersonalizerState): Uint8Array {
   return writeContainer(headerOf(state), [...kept, ...weights, ...parts]);
 }
 
-function headerOf({ config, enabled, clicks, recall, slow, learner }: PersonalizerState, version = 2): object {
+function headerOf({ config, enabled, clicks, recall, slow, learner }: PersonalizerState, version = VERSION): object {
   return {
     kind: "personalizer",
     dimensions: config.dimensions,
@@ -55,6 +55,14 @@ export function decodePersonalizer(bytes: Uint8Array, methods?: readonly Method[
   const { header, body } = readContainer(bytes, "personalizer");
   const fields = record(header, "header");
   const recall = fields.recall === null ? null : record(fields.recall, "recall");
+  if (recall !== null && "gateFrom" in recall) {
+    throw new MicroLoraError(
+      "unsupported-version",
+      "recall",
+      "routes by a gate, as before version 0.1.0",
+      "Use the program that wrote it, or begin with fresh clicks",
+    );
+  }
   const config = readConfig(fields, recall);
   const kept = recall && readRecall(recall, config.dimensions, body);
   const slow = fields.slow === null ? null : readState(fields.slow, body, methods);

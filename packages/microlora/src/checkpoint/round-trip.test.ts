@@ -4,6 +4,7 @@ import type { MicroLoraConfig } from "../adapter/config.js";
 import { expectRejection, expectSameBytes } from "../base/refusals.test-support.js";
 import { floats } from "../base/samples.test-support.js";
 import { KERNELS_NAMES } from "../kernels/contract.js";
+import { Learner } from "../learner.js";
 import { MicroLora } from "../micro-lora.js";
 import { forge, partsOf, withHeader } from "./forge.test-support.js";
 
@@ -31,10 +32,12 @@ function eachModule(
 }
 
 const width = fc.integer({ min: 1, max: 9 });
+const rank = fc.integer({ min: 1, max: 5 });
+const alpha = fc.double({ min: -8, max: 8, noNaN: true });
 const configs: fc.Arbitrary<MicroLoraConfig> = fc
   .record({
-    rank: fc.integer({ min: 1, max: 5 }),
-    alpha: fc.double({ min: -8, max: 8, noNaN: true }),
+    rank,
+    alpha,
     rsLora: fc.boolean(),
     dropout: fc.constantFrom(0, 0.1, 0.75),
     bias: fc.boolean(),
@@ -46,11 +49,14 @@ const configs: fc.Arbitrary<MicroLoraConfig> = fc
       fisherDecay: fc.double({ min: 0, max: 1, noNaN: true }),
     }),
     baseModel: fc.option(fc.string({ unit: "binary" }), { nil: undefined }),
-    modules: fc.uniqueArray(fc.tuple(fc.string({ minLength: 1, unit: "grapheme" }), width, width), {
-      minLength: 1,
-      maxLength: 3,
-      selector: ([module]) => module,
-    }),
+    modules: fc.uniqueArray(
+      fc.tuple(fc.string({ minLength: 1, unit: "grapheme" }), width, width, fc.option(rank), fc.option(alpha)),
+      {
+        minLength: 1,
+        maxLength: 3,
+        selector: ([module]) => module,
+      },
+    ),
   })
   .map(({ modules, baseModel, ...config }) => ({
     ...config,
@@ -59,6 +65,8 @@ const configs: fc.Arbitrary<MicroLoraConfig> = fc
     dimensions: Object.fromEntries(
       modules.map(([name, inFeatures, outFeatures]) => [name, { inFeatures, outFeatures }]),
     ),
+    rankPattern: Object.fromEntries(modules.flatMap(([name, , , own]) => (own === null ? [] : [[name, own]]))),
+    alphaPattern: Object.fromEntries(modules.flatMap(([name, , , , own]) => (own === null ? [] : [[name, own]]))),
   }));
 
 const lives = fc.array(fc.tuple(fc.constantFrom(...Object.keys(ACTIONS)), fc.nat({ max: 99 })), { maxLength: 12 });
@@ -178,15 +186,45 @@ describe("the base model", () => {
   });
 });
 
-test("a file of version 1, which had no choice of methods, still opens, and is written anew as version 2", async () => {
-  using lora = await MicroLora.create({ hiddenSize: 5, kernels: "simd" });
-  lora.learn(floats(5, 1), { gradient: floats(5, 2) });
-  const current = lora.toBytes();
-  const old = withHeader(forge({ ...partsOf(current), version: 1 }), (header) => {
+/** The file that an older program wrote of the same state, where one rank and one alpha are for all modules. */
+function asOfVersion(version: number, bytes: Uint8Array): Uint8Array {
+  return withHeader(forge({ ...partsOf(bytes), version }), (header) => {
+    const { rank, alpha } = header.config.modules[0];
+    header.config = { rank, alpha, ...header.config };
+    for (const module of header.config.modules) {
+      delete module.rank;
+      delete module.alpha;
+    }
+    if (version > 1) return;
     for (const key of ["clipNorm", "optimizer", "ewc", "schedule"]) delete header.config.learning[key];
     for (const adapter of header.adapters) delete adapter.updates;
   });
-  expect(partsOf(old).version).toBe(1);
+}
+
+test.each([1, 2])("a file of version %i still opens, and is written anew as version 3", async (version) => {
+  using lora = await MicroLora.create({ hiddenSize: 5, rank: 3, alpha: 0.5, kernels: "simd" });
+  lora.learn(floats(5, 1), { gradient: floats(5, 2) });
+  const current = lora.toBytes();
+  const old = asOfVersion(version, current);
+  expect(partsOf(old).version).toBe(version);
   using back = await MicroLora.fromBytes(old, { kernels: "simd" });
   expectSameBytes(back.toBytes(), current);
+  const mixed = withHeader(old, (header) => void Object.assign(header.config.modules[0], { rank: 3 }));
+  await expectRejection(MicroLora.fromBytes(mixed), "corrupt-checkpoint", "header");
+});
+
+test("a learner of version 2 still opens", async () => {
+  using lora = await MicroLora.create({ hiddenSize: 5, targetModules: ["m"], kernels: "simd" });
+  const learner = new Learner(lora, { replay: { bytes: 1000 } });
+  learner.learn({ x: floats(5, 1) }, { chosen: floats(5, 2), shown: [floats(5, 2), floats(5, 3)] });
+  const current = learner.toBytes();
+  const old = withHeader(forge({ ...partsOf(current), version: 2 }), ({ lora: { config } }) => {
+    for (const key of ["rank", "alpha"]) delete config.modules[0][key];
+    const rest = { ...config };
+    for (const key of Object.keys(config)) delete config[key];
+    Object.assign(config, { rank: 2, alpha: 4, ...rest });
+  });
+  const back = await Learner.fromBytes(old, { kernels: "simd" });
+  expectSameBytes(back.toBytes(), current);
+  back.lora[Symbol.dispose]();
 });

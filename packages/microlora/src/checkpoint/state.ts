@@ -1,10 +1,11 @@
 import { LEARNING_BLOCKS, type LearningBlock, paramCountOf } from "../adapter/blocks.js";
-import { checkConfig, type ResolvedConfig, resolveLearning } from "../adapter/config.js";
+import { checkConfig, type ResolvedConfig, type ResolvedModule, resolveLearning } from "../adapter/config.js";
 import type { AdapterState } from "../adapter/lora-adapter.js";
 import { lengthsOf, type Method, type Methods, resolveMethods } from "../adapter/methods.js";
+import { shapeOf } from "../adapter/spec.js";
 import { shown } from "../base/errors.js";
-import { type AdapterShape, KERNELS_NAMES, type KernelsName } from "../kernels/contract.js";
-import { type Body, corrupt, readContainer, writeContainer } from "./container.js";
+import { KERNELS_NAMES, type KernelsName } from "../kernels/contract.js";
+import { type Body, corrupt, readContainer, VERSION, writeContainer } from "./container.js";
 import { array, checkStored, count, record } from "./fields.js";
 
 /** Everything that a `MicroLora` is: what a restart has to bring back, bit for bit. */
@@ -38,17 +39,16 @@ function headerOf(state: MicroLoraState, version?: number): object {
 
 /**
  * What a file says of a state beside its numbers, in the one order in which it is written.
- * @param version of the format; 1 had no choice of methods
+ * @param version of the format; 1 had no choice of methods, 2 one rank and one alpha for all modules
  */
-export function stateHeader(state: MicroLoraState, version = 2): object {
+export function stateHeader(state: MicroLoraState, version = VERSION): object {
   const { config, kernels, enabled, adaptationCount, forwardCount, adapters } = state;
-  const { rank, alpha, rsLora, dropout, bias, init, seed, learning, baseModel, modules } = config;
+  const { rsLora, dropout, bias, init, seed, learning, baseModel, modules } = config;
   const { learningRate, ewcLambda, fisherDecay, clipNorm, optimizer, ewc, schedule } = learning;
   const methods = { clipNorm, optimizer: header(optimizer), ewc: header(ewc), schedule: header(schedule) };
   return {
     config: {
-      rank,
-      alpha,
+      ...(version < 3 && scaleOf(modules[0]!)),
       rsLora,
       dropout,
       bias,
@@ -56,7 +56,12 @@ export function stateHeader(state: MicroLoraState, version = 2): object {
       seed,
       learning: { learningRate, ewcLambda, fisherDecay, ...(version > 1 && methods) },
       baseModel,
-      modules: modules.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures })),
+      modules: modules.map((module) => ({
+        module: module.module,
+        inFeatures: module.inFeatures,
+        outFeatures: module.outFeatures,
+        ...(version > 2 && scaleOf(module)),
+      })),
     },
     kernels,
     enabled,
@@ -69,6 +74,10 @@ export function stateHeader(state: MicroLoraState, version = 2): object {
       blocks: LEARNING_BLOCKS.filter((block) => adapter[block] !== undefined),
     })),
   };
+}
+
+function scaleOf({ rank, alpha }: Pick<ResolvedModule, "rank" | "alpha">): object {
+  return { rank, alpha };
 }
 
 function header({ name, settings }: Method): Method {
@@ -90,9 +99,9 @@ export function readState(header: unknown, body: Body, known?: readonly Method[]
   const config = readConfig(fields.config, body.version);
   const methods = resolveMethods(config.learning, known ?? []);
   const adapters = array(fields.adapters, "adapters").map((adapter, i) => {
-    const dimensions = config.modules[i];
-    if (dimensions === undefined) corrupt("adapters", "are more than the modules");
-    return readAdapter(record(adapter, `adapters[${i}]`), config, dimensions, methods, body);
+    const module = config.modules[i];
+    if (module === undefined) corrupt("adapters", "are more than the modules");
+    return readAdapter(record(adapter, `adapters[${i}]`), config, module, methods, body);
   });
   const state = {
     config,
@@ -127,15 +136,16 @@ export function checkState(state: MicroLoraState, known: readonly Method[] = [])
   return methods;
 }
 
-type Dimensions = ResolvedConfig["modules"][number];
-
 function readConfig(value: unknown, version: number): ResolvedConfig {
   const fields = record(value, "config");
   const learning = record(fields.learning, "config.learning");
+  const { rank, alpha, ...others } = fields;
   const config = {
-    ...fields,
+    ...others,
     learning: version > 1 ? learning : resolveLearning(learning),
-    modules: array(fields.modules, "config.modules").map((module, i) => record(module, `config.modules[${i}]`)),
+    modules: array(fields.modules, "config.modules").map((module, i) => {
+      return { ...record(module, `config.modules[${i}]`), ...(version < 3 && { rank, alpha }) };
+    }),
   } as unknown as ResolvedConfig;
   checkStored(() => checkConfig(config));
   return config;
@@ -144,16 +154,17 @@ function readConfig(value: unknown, version: number): ResolvedConfig {
 function readAdapter(
   fields: Readonly<Record<string, unknown>>,
   config: ResolvedConfig,
-  { module, inFeatures, outFeatures }: Dimensions,
+  resolved: ResolvedModule,
   methods: Methods,
   body: Body,
 ): AdapterState {
-  const shape: AdapterShape = { rank: config.rank, inFeatures, outFeatures, bias: config.bias ? 1 : 0 };
+  const { module, rank, inFeatures, outFeatures } = resolved;
+  const shape = shapeOf({ ...resolved, bias: config.bias });
   const lengths = lengthsOf(shape, methods);
   const state: { -readonly [K in keyof AdapterState]: AdapterState[K] } = {
     module,
-    loraA: body.take(config.rank * inFeatures, `${module}.loraA`),
-    loraB: body.take(config.rank * outFeatures, `${module}.loraB`),
+    loraA: body.take(rank * inFeatures, `${module}.loraA`),
+    loraB: body.take(rank * outFeatures, `${module}.loraB`),
     step: fields.step as number,
     pendingUpdates: fields.pendingUpdates as number,
     updates: (body.version > 1 ? fields.updates : fields.step) as number,
@@ -171,13 +182,9 @@ function readAdapter(
   return state;
 }
 
-function checkAdapter(
-  state: AdapterState,
-  config: ResolvedConfig,
-  { module, inFeatures, outFeatures }: Dimensions,
-  methods: Methods,
-): void {
-  const { rank, bias } = config;
+function checkAdapter(state: AdapterState, config: ResolvedConfig, resolved: ResolvedModule, methods: Methods): void {
+  const { module, rank, inFeatures, outFeatures } = resolved;
+  const { bias } = config;
   if (state.module !== module) corrupt("adapters", `have ${shown(state.module)} in the place of ${module}`);
   checkBlock(state.loraA, rank * inFeatures, `${module}.loraA`);
   checkBlock(state.loraB, rank * outFeatures, `${module}.loraB`);
@@ -185,7 +192,7 @@ function checkAdapter(
     corrupt(`${module}.bias`, bias ? "is missing" : "is there, though config.bias is false");
   if (state.bias !== undefined) checkBlock(state.bias, outFeatures, `${module}.bias`);
   for (const counter of ["step", "updates", "pendingUpdates"] as const) count(state[counter], `${module}.${counter}`);
-  const shape: AdapterShape = { rank, inFeatures, outFeatures, bias: bias ? 1 : 0 };
+  const shape = shapeOf({ ...resolved, bias });
   const lengths = lengthsOf(shape, methods);
   for (const block of LEARNING_BLOCKS) {
     const values = state[block];
