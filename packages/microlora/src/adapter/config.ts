@@ -194,7 +194,9 @@ function resolveModules(config: MicroLoraConfig): ResolvedConfig["modules"] {
   if (!Array.isArray(names)) refuseConfig("targetModules", targetModules, "Pass names of modules, or of a set of them");
   for (const [where, pattern] of Object.entries({ dimensions, rankPattern, alphaPattern })) {
     for (const key of Object.keys(pattern)) {
-      if (!names.some((name) => isNamed(name, key))) refuseConfig(where, key, "Name it in targetModules too");
+      if (!names.includes(key) && !names.some((name) => isNamed(name, key))) {
+        refuseConfig(where, key, "Name it in targetModules too");
+      }
     }
   }
   return names.map((module) => {
