@@ -11,6 +11,8 @@ export interface Setting {
   readonly hold?: Hold;
   /** Keeps single clicks; needs an embedding. */
   readonly recall?: true;
+  /** The slow weights act, and learn, by the share of recall's routing that kept clicks have. */
+  readonly gated?: true;
   /** Task boundaries are found by the loss (Page-Hinkley) instead of told. */
   readonly detected?: true;
   /** Updates are kept only if they do not make held-back clicks worse. */
@@ -43,6 +45,7 @@ export const SETTINGS = {
   ewcReplay: { label: "EWC + replay", slow: "lora", hold: "onlineEwc", replay: true },
   recall: { label: "recall", slow: "none", recall: true },
   recallSlow: { label: "recall + slow", slow: "lora", recall: true },
+  gated: { label: "recall + slow, gated", slow: "lora", recall: true, gated: true },
   asItComes: { label: "Personalizer as it comes", slow: "lora", recall: true, asItComes: true },
   originalScore: { label: "Rust original: a score", slow: "lora", original: "score" },
   originalGradient: { label: "Rust original: gradients", slow: "lora", original: "gradient" },

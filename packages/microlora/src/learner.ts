@@ -1,6 +1,6 @@
 import type { AdapterState } from "./adapter/lora-adapter.js";
 import type { Method } from "./adapter/methods.js";
-import { checkAllFinite, checkCount, checkFloats } from "./base/check.js";
+import { checkAllFinite, checkCount, checkFloats, checkRange } from "./base/check.js";
 import {
   checkLearnerState,
   decodeLearner,
@@ -23,8 +23,10 @@ import { type LearnerResult, Updates } from "./updates.js";
 export interface Request {
   /** What went into the module [inFeatures]. */
   readonly x: Float32Array;
-  /** What came out, the adapter's delta included [outFeatures]; the delta alone by default. */
+  /** What came out, the adapter's share included [outFeatures]; that alone by default. */
   readonly output?: Float32Array;
+  /** Share of the delta that was let through, in [0, 1], and is learned through; 1 by default. */
+  readonly gate?: number;
   /** The only one by default. */
   readonly module?: string;
   readonly session?: string;
@@ -117,9 +119,9 @@ export class Learner {
    */
   learn(request: Request | string, feedback: AnyFeedback, now = this.#pending.now): Readonly<LearnerResult> {
     const kept = typeof request === "string" ? this.#pending.get(request, now) : null;
-    const { module, x, base } = kept ?? this.#kept(request as Request);
+    const { module, x, base, gate } = kept ?? this.#kept(request as Request);
     const signal = readSignal(feedback, this.lora.adapterOf(module).outFeatures);
-    this.#updates.learn({ module, x, base, signal }, kept?.noise ?? null);
+    this.#updates.learn({ module, x, base, gate, signal }, kept?.noise ?? null);
     const { result } = this.#updates;
     if (result.reason === "disabled") return result;
     const { session, latencyMicroseconds } = kept ?? (request as Request);
@@ -136,10 +138,10 @@ export class Learner {
    */
   learnBatch(batch: readonly { readonly request: Request; readonly chosen: ChoiceSignal["chosen"] }[]): void {
     const examples = batch.map(({ request, chosen }, i) => {
-      const { module, x, base } = this.#kept(request);
-      const own = base.slice();
+      const kept = this.#kept(request);
+      const base = kept.base.slice();
       const rejected = batch.flatMap(({ chosen: other }, j) => (i === j ? [] : [other]));
-      return { module, x, base: own, signal: readSignal({ chosen, rejected }, base.length) };
+      return { ...kept, base, signal: readSignal({ chosen, rejected }, base.length) };
     });
     if (this.lora.enabled) this.#updates.learnBatch(examples);
   }
@@ -214,16 +216,17 @@ export class Learner {
   /** A request as it is kept, sharing nothing with the caller. */
   #pendingOf(id: string, request: Request, noise: Float32Array | null): Omit<PendingRequest, "at"> {
     const { session = null, latencyMicroseconds = null } = request;
-    const { module, x, base } = this.#kept(request);
+    const { module, x, base, gate } = this.#kept(request);
     checkAllFinite(x, "x");
     checkAllFinite(base, "output");
-    return { id, session, latencyMicroseconds, module, x: x.slice(), base: base.slice(), noise };
+    return { id, session, latencyMicroseconds, module, x: x.slice(), base: base.slice(), gate, noise };
   }
 
   /** The module of a request, its input, and its output without the adapter's delta, in an array that the next call writes anew. */
   #kept(request: Request): KeptRequest {
-    const { x, output, latencyMicroseconds } = request;
+    const { x, output, gate = 1, latencyMicroseconds } = request;
     checkLatency(latencyMicroseconds);
+    checkRange(gate, 0, 1, "gate");
     const module = this.#moduleOf(request);
     const adapter = this.lora.adapterOf(module);
     checkFloats(x, adapter.inFeatures, "x");
@@ -233,11 +236,11 @@ export class Learner {
       this.#bases.set(module, base);
     }
     base.fill(0);
-    if (output === undefined) return { module, x, base };
+    if (output === undefined) return { module, x, base, gate };
     checkFloats(output, adapter.outFeatures, "output");
     if (this.lora.enabled) adapter.forwardAdd(x, base);
-    for (let i = 0; i < base.length; i++) base[i] = output[i]! - base[i]!;
-    return { module, x, base };
+    for (let i = 0; i < base.length; i++) base[i] = output[i]! - gate * base[i]!;
+    return { module, x, base, gate };
   }
 
   #moduleOf({ module }: Request): string {

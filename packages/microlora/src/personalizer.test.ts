@@ -20,7 +20,7 @@ const clickAt = (k: number): Click => ({
 
 describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
   test("recall alone follows the formula, as a ring of the last clicks", async () => {
-    const settings = { sharpness: 14, strength: 0.5, nullSimilarity: 0.1, learningRate: 0.05 };
+    const settings = { sharpness: 14, strength: 0.5, nullSimilarity: 0.1, learningRate: 0.05, mergeSimilarity: null };
     const recall = { ...settings, bytes: 5 * 8 * N + 7 };
     using personalizer = await Personalizer.create({
       dimensions: N,
@@ -53,6 +53,31 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
     const { recall: kept } = personalizer.exportState();
     expect(kept).toMatchObject({ next: 13 % 5 });
     expect(kept!.keys).toHaveLength(5 * N);
+  });
+
+  test("a query asked again takes the place of its last click; the slow weights act, and learn, by recall's share", async () => {
+    const settings = { sharpness: 9, strength: 0.3, nullSimilarity: 0.3, learningRate: 0.05, mergeSimilarity: 0.9 };
+    const slow = { rank: 1, alpha: 1, directions: [new Float32Array(N)], learningRate: 0.2, ewcLambda: 0 };
+    const recall = { ...settings, bytes: 6 * 8 * N };
+    using personalizer = await Personalizer.create({ dimensions: N, temperature: TEMPERATURE, slow, recall, kernels });
+    const expected = new Recall64(6, settings);
+    const bias = new Float64Array(N);
+    const documents = DOCUMENTS.slice(0, 10);
+    for (let k = 0; k < 16; k++) {
+      const click = { ...clickAt(k), query: clickAt(k % 5).query };
+      const x = unit64(click.query);
+      const gate = expected.gate(x);
+      const y = expected.transform(x).map((v, i) => v + gate * bias[i]!);
+      const length = Math.hypot(...click.query);
+      const wanted = y.map((v) => v * length);
+      expect(apart(personalizer.transform(click.query), wanted, 1e-4)).toEqual([]);
+      const gradient = gradient64(y, documents, click.shown.indexOf(click.chosen), TEMPERATURE);
+      personalizer.learn(click);
+      expected.learn(x, gradient);
+      for (const [i, g] of gradient.entries()) bias[i]! -= 0.2 * gate * g;
+    }
+    expect(personalizer.exportState().recall).toMatchObject({ next: 5 });
+    expect(apart(personalizer.slow!.adapterOf("query").bias!, bias, 1e-3)).toEqual([]);
   });
 
   test("the slow weights alone take one step of dLoss/dy through y = x + delta(x)", async () => {

@@ -50,8 +50,8 @@ export interface PersonalizerConfig {
 }
 
 /**
- * One user's view of an embedding, which learns from clicks at two speeds: y = x + slow(x) + recall(x). Documents are
- * embedded once and never again; only queries are transformed.
+ * One user's view of an embedding, which learns from clicks at two speeds: y = x + gate(x) slow(x) + recall(x), where gate(x) is how
+ * much x is like what was learned from. Documents are embedded once and never again; only queries are transformed.
  */
 export class Personalizer {
   readonly config: ResolvedPersonalizer;
@@ -66,7 +66,10 @@ export class Personalizer {
   readonly #x: Float32Array;
   readonly #y: Float32Array;
   readonly #gradient: Float32Array;
-  readonly #feedback: { readonly gradient: Float32Array; readonly module: string };
+  /** What the slow weights add, before the gate, and the gate of the request under way. */
+  readonly #delta: Float32Array;
+  #gate = 1;
+  readonly #feedback: { readonly gradient: Float32Array; readonly module: string; reward: number };
   readonly #result: ClickResult = { ...NOTHING };
   #clicks = 0;
   #disposed = false;
@@ -80,7 +83,7 @@ export class Personalizer {
     this.#slow = slow;
     this.#recall = config.recall && new Recall(runtime, n, config.recall);
     try {
-      this.#work = runtime.allocate(3 * n);
+      this.#work = runtime.allocate(4 * n);
     } catch (error) {
       slow?.[Symbol.dispose]();
       throw error;
@@ -88,16 +91,19 @@ export class Personalizer {
     this.#x = runtime.view(this.#work, n);
     this.#y = runtime.view(this.#work + 4 * n, n);
     this.#gradient = runtime.view(this.#work + 8 * n, n);
-    this.#feedback = { gradient: this.#gradient, module: SLOW_MODULE };
+    this.#delta = runtime.view(this.#work + 12 * n, n);
+    this.#feedback = { gradient: this.#gradient, module: SLOW_MODULE, reward: 1 };
   }
 
   /** @throws MicroLoraError `invalid-config`, `out-of-range`, `memory-full`, `kernels-unavailable` */
   static async create(config: PersonalizerConfig): Promise<Personalizer> {
     const { slow, recall, dimensions, baseModel } = config;
+    const gated = slow === false ? false : (slow?.gated ?? (recall !== false && PERSONALIZER_DEFAULTS.gated));
     const resolved: ResolvedPersonalizer = {
       dimensions,
       temperature: config.temperature ?? PERSONALIZER_DEFAULTS.temperature,
       recall: recall === false ? null : { ...PERSONALIZER_DEFAULTS.recall, ...recall },
+      gated,
       baseModel: baseModel ?? null,
     };
     checkPersonalizer(resolved);
@@ -166,7 +172,7 @@ export class Personalizer {
   }
 
   /**
-   * The query as this user means it, x + |x| (slow(x / |x|) + recall(x / |x|)), for any vector database that scores by
+   * The query as this user means it, x + |x| (gate slow(x / |x|) + recall(x / |x|)), for any vector database that scores by
    * cosine or inner product.
    * @param query [dimensions]
    * @returns a new array [dimensions]
@@ -187,7 +193,7 @@ export class Personalizer {
   /** Keeps a query whose feedback comes later, in any order. @throws MicroLoraError as `Learner.keep`, `nothing-to-learn-from` */
   keep(id: string, query: Float32Array, now: number): void {
     const learner = this.#learnerFor(query);
-    learner.keep(id, { x: this.#x, output: this.#y }, now);
+    learner.keep(id, { x: this.#x, output: this.#y, gate: this.#gate }, now);
   }
 
   /**
@@ -196,7 +202,7 @@ export class Personalizer {
    */
   explore(id: string, query: Float32Array, now: number): Float32Array {
     const learner = this.#learnerFor(query);
-    learner.explore(id, { x: this.#x, output: this.#y }, now);
+    learner.explore(id, { x: this.#x, output: this.#y, gate: this.#gate }, now);
     return this.#scaled(query, norm(query));
   }
 
@@ -227,6 +233,7 @@ export class Personalizer {
     result.loss = cosineCrossEntropy(this.runtime, y, n, documents, chosen, this.config.temperature, gradient);
     result.gradientNorm = norm(this.#gradient);
     checkFinite(result.gradientNorm, "gradient");
+    this.#feedback.reward = this.#gate;
     this.#learnFromGradient(() => this.#slow?.learn(this.#x, this.#feedback));
     result.applied = true;
     return result;
@@ -243,9 +250,9 @@ export class Personalizer {
     if (kept !== null) this.#y.set(kept.base);
     if (!this.enabled) return Object.assign(result, { reason: "disabled" });
     if (kept === null) this.#forward();
-    else this.#slow?.getAdapter(SLOW_MODULE)?.forwardAdd(this.#x, this.#y);
+    else this.#addSlow(kept.gate);
     const learn = () => {
-      const request = feedback.request ?? { x: this.#x, output: this.#y };
+      const request = feedback.request ?? { x: this.#x, output: this.#y, gate: this.#gate };
       const learned = this.#learner?.learn(request, own, now);
       if (learned !== undefined) {
         const { applied, reason, boundary, rolledBack } = learned;
@@ -359,8 +366,24 @@ export class Personalizer {
   }
 
   #forward(): void {
-    if (this.#slow?.enabled) this.#slow.getAdapter(SLOW_MODULE)?.forwardAdd(this.#x, this.#y);
-    this.#recall?.addTo(this.#x.byteOffset, this.#y.byteOffset);
+    const { gated } = this.config;
+    if (!gated) this.#addSlow(1);
+    const share = this.#recall?.addTo(this.#x.byteOffset, this.#y.byteOffset) ?? 1;
+    this.#gate = gated ? share : 1;
+    if (gated) this.#addSlow(share);
+  }
+
+  /** y += gate * slow(x) */
+  #addSlow(gate: number): void {
+    if (!this.#slow?.enabled) return;
+    const adapter = this.#slow.adapterOf(SLOW_MODULE);
+    if (gate === 1) {
+      adapter.forwardAdd(this.#x, this.#y);
+      return;
+    }
+    this.#delta.fill(0);
+    adapter.forwardAdd(this.#x, this.#delta);
+    for (let i = 0; i < this.#delta.length; i++) this.#y[i]! += gate * this.#delta[i]!;
   }
 
   #checkLive(): void {

@@ -13,6 +13,11 @@ export interface SlowStart {
    * counts: the step of B grows with its square.
    */
   readonly directions?: readonly Float32Array[];
+  /**
+   * Whether they act, and learn, by the share of recall's routing that kept clicks have, so that queries which are like none of them
+   * are left alone; true by default, where recall is on.
+   */
+  readonly gated?: boolean;
 }
 
 /** Makes what lives on a MicroLora, which is given back where that fails. */
@@ -31,7 +36,7 @@ export async function createSlow(
     seed = 0,
     baseModel,
   }: { readonly dimensions: number; readonly seed?: number; readonly baseModel?: string },
-  { directions, ...given }: Partial<SlowConfig> & SlowStart,
+  { directions, gated: _, ...given }: Partial<SlowConfig> & SlowStart,
   runtime: Runtime,
 ): Promise<MicroLora> {
   const rank = directions === undefined ? {} : { rank: directions.length };

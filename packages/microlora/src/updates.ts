@@ -60,9 +60,10 @@ export class Updates {
   readonly #replay: Replay | null;
   readonly #guard: Guard | null;
   readonly #boundary: Boundary | null;
-  readonly #lossOf = ({ module, x, base, signal }: Example, accepted?: readonly AdapterState[]): number => {
+  readonly #lossOf = (example: Example, accepted?: readonly AdapterState[]): number => {
+    const { module, signal } = example;
     const weights = accepted?.find((adapter) => adapter.module === module);
-    return this.#evaluations.get(module)!.lossOf(x, base, signal, this.#reference.mean, weights)!;
+    return this.#evaluations.get(module)!.lossOf(example, signal, this.#reference.mean, weights)!;
   };
   readonly #history: History;
   #boundaryState: readonly number[];
@@ -105,10 +106,11 @@ export class Updates {
   learnBatch(examples: readonly Example[]): void {
     const before = this.weights();
     try {
-      for (const { module, x, base, signal } of examples) {
+      for (const example of examples) {
+        const { module, x, gate, signal } = example;
         const evaluation = this.#evaluations.get(module)!;
-        evaluation.at(x, base, signal, 0);
-        this.#lora.adapt(x, { gradient: evaluation.gradient, module });
+        evaluation.at(example, signal, 0);
+        this.#lora.adapt(x, { gradient: evaluation.gradient, module, reward: gate });
       }
       this.#lora.applyUpdates();
     } catch (error) {
@@ -263,11 +265,12 @@ export class Updates {
   }
 
   #step(example: Example): { loss: number | null; gradientNorm: number } {
-    const { module, x, signal } = example;
+    const { module, x, gate, signal } = example;
     const evaluation = this.#evaluations.get(module)!;
-    const loss = evaluation.at(x, example.base, signal, this.#reference.mean);
+    const loss = evaluation.at(example, signal, this.#reference.mean);
     const { gradient } = evaluation;
-    return { loss, gradientNorm: this.#lora.learn(x, { gradient, module, reward: signal.weight }).gradientNorm };
+    const reward = gate * signal.weight;
+    return { loss, gradientNorm: this.#lora.learn(x, { gradient, module, reward }).gradientNorm };
   }
 
   /** Tells the boundary detector, and ends the task where it says so. */

@@ -28,7 +28,7 @@ export async function createPersonalizer(
   seed: number,
 ): Promise<Personalizer> {
   const { dimensions, temperature, directions, scaling, recallBytes } = basis;
-  const { slow, recall, asItComes } = settingOf(name);
+  const { slow, recall, gated = false, asItComes } = settingOf(name);
   if (asItComes === true) return Personalizer.create({ dimensions, seed });
   const shape = {
     none: null,
@@ -39,7 +39,7 @@ export async function createPersonalizer(
     dimensions,
     seed,
     ...(recall === undefined && { temperature }),
-    slow: shape !== null && { ...shape, bias: true, ...learningOf(name, knobs) },
+    slow: shape !== null && { ...shape, bias: true, gated, ...learningOf(name, knobs) },
     recall: recall === true && { bytes: recallBytes },
     learning: aroundUpdates(name, basis),
   });

@@ -32,6 +32,7 @@ export async function createLearner(
       learningRate: slow.learningRate,
       ewcLambda,
       fisherDecay,
+      gated: false,
     },
     recall: recall !== null && {
       bytes: recall.clicks * 2 * dimensions * Float32Array.BYTES_PER_ELEMENT,
@@ -39,6 +40,7 @@ export async function createLearner(
       strength: recall.strength,
       nullSimilarity: recall.nullSimilarity,
       learningRate: recall.learningRate,
+      mergeSimilarity: null,
     },
   });
 }

@@ -1,5 +1,6 @@
 import type { AdapterState } from "../adapter/lora-adapter.js";
 import type { Method } from "../adapter/methods.js";
+import { checkRange } from "../base/check.js";
 import { shown } from "../base/errors.js";
 import type { Example, KeptRequest } from "../learn/example.js";
 import type { Baseline } from "../learn/exploration.js";
@@ -72,12 +73,13 @@ export function partsHeader(state: LearnerState): object {
     reference: baselineHeader(state.reference),
     pending: {
       now: pending.now,
-      requests: pending.requests.map(({ id, at, session, latencyMicroseconds, module, noise }) => ({
+      requests: pending.requests.map(({ id, at, session, latencyMicroseconds, module, gate, noise }) => ({
         id,
         at,
         session,
         latencyMicroseconds,
         module,
+        ...(gate !== 1 && { gate }),
         noise: noise !== null,
       })),
     },
@@ -120,7 +122,7 @@ function groupHeader({ name, count: requests, rewardSum, latencies }: GroupState
   return { name, count: requests, rewardSum: unsignedZero(rewardSum), latencies };
 }
 
-function exampleHeader({ module, signal }: Example): object {
+function exampleHeader({ module, gate, signal }: Example): object {
   const { kind, items, weight } = signal;
   const own =
     signal.kind === "choice"
@@ -128,7 +130,7 @@ function exampleHeader({ module, signal }: Example): object {
       : signal.kind === "rating"
         ? { rating: unsignedZero(signal.rating) }
         : {};
-  return { module, kind, items: items.length, weight: unsignedZero(weight), ...own };
+  return { module, ...(gate !== 1 && { gate }), kind, items: items.length, weight: unsignedZero(weight), ...own };
 }
 
 /** The number itself, but 0 for -0, which JSON does not tell apart. */
@@ -177,23 +179,25 @@ export function readParts(
 }
 
 function readPending(fields: Fields, lora: MicroLoraState, body: Body): PendingRequest {
-  const { id, at, session, latencyMicroseconds, module } = fields as unknown as PendingRequest;
-  const kept = readKept(module, lora, body);
+  const { id, at, session, latencyMicroseconds } = fields as unknown as PendingRequest;
+  const kept = readKept(fields, lora, body);
   const noise = fields.noise === true ? body.take(kept.base.length, "noise") : null;
   return { id, at, session, latencyMicroseconds, ...kept, noise };
 }
 
-function readKept(module: unknown, lora: MicroLoraState, body: Body): KeptRequest {
+function readKept({ module, gate = 1 }: Fields, lora: MicroLoraState, body: Body): KeptRequest {
   const dimensions = lora.config.modules.find((known) => known.module === module);
   if (dimensions === undefined) corrupt("module", `${shown(module)} has no adapter`);
   const x = body.take(dimensions.inFeatures, "x");
-  return { module: dimensions.module, x, base: body.take(dimensions.outFeatures, "base") };
+  const base = body.take(dimensions.outFeatures, "base");
+  checkGate(gate);
+  return { module: dimensions.module, x, base, gate: gate as number };
 }
 
 function readExamples(value: unknown, where: string, lora: MicroLoraState, body: Body): readonly Example[] {
   return array(value, where).map((entry, i) => {
     const fields = record(entry, `${where}[${i}]`);
-    const kept = readKept(fields.module, lora, body);
+    const kept = readKept(fields, lora, body);
     const length = count(fields.items, `${where}[${i}].items`);
     const items = Array.from({ length: Math.min(length, 2 ** 20) }, () => body.take(kept.base.length, "items"));
     const chosen = items[fields.chosen as number];
@@ -249,6 +253,7 @@ function checkPending({ pending, lora }: LearnerState): void {
     if (typeof id !== "string" || ids.has(id)) corrupt("pending.requests", `${shown(id)} is no id of its own`);
     if (session !== null && typeof session !== "string") corrupt("pending.session", `is ${shown(session)}`);
     if (finite(at, "pending.at") < last || at > now) corrupt("pending.at", "is out of order");
+    checkGate(request.gate);
     checkVectors([request.x, request.base, ...(noise === null ? [] : [noise])], request.module, lora);
     ids.add(id);
     last = at;
@@ -268,9 +273,14 @@ function checkParts({ config, replay, guard, lora }: LearnerState, methods: read
     const adapters = guard.accepted as readonly AdapterState[] | null;
     if (adapters !== null) checkState({ ...lora, adapters }, methods);
   }
-  for (const { x, base, signal, module } of [...(replay?.examples ?? []), ...(guard?.held ?? [])]) {
+  for (const { x, base, gate, signal, module } of [...(replay?.examples ?? []), ...(guard?.held ?? [])]) {
+    checkGate(gate);
     checkVectors([x, base, ...signal.items], module, lora);
   }
+}
+
+function checkGate(gate: unknown): void {
+  checkStored(() => checkRange(gate as number, 0, 1, "gate"));
 }
 
 function checkVectors([x, ...outputs]: readonly Float32Array[], module: string, { config }: MicroLoraState): void {

@@ -42,6 +42,7 @@ function headerOf({ config, enabled, clicks, recall, slow, learner }: Personaliz
     dimensions: config.dimensions,
     temperature: config.temperature,
     baseModel: config.baseModel,
+    ...(config.gated && { gated: true }),
     enabled,
     clicks,
     recall: config.recall && recall && recallHeader(config.recall, recall, config.dimensions),
@@ -110,17 +111,19 @@ export function checkPersonalizerState(state: PersonalizerState, methods?: reado
 const TOLERANCE = 1e-3;
 
 function recallHeader(config: RecallConfig, { next, keys }: RecallState, dimensions: number): object {
-  const { bytes, sharpness, strength, nullSimilarity, learningRate } = config;
-  return { bytes, sharpness, strength, nullSimilarity, learningRate, next, size: keys.length / dimensions };
+  const { bytes, sharpness, strength, nullSimilarity, learningRate, mergeSimilarity } = config;
+  const size = keys.length / dimensions;
+  const merging = mergeSimilarity !== null && { mergeSimilarity };
+  return { bytes, sharpness, strength, nullSimilarity, learningRate, ...merging, next, size };
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
 function readConfig(fields: Fields, recall: Fields | null): ResolvedPersonalizer {
-  const { dimensions, temperature, baseModel } = fields;
-  const { bytes, sharpness, strength, nullSimilarity, learningRate } = recall ?? {};
-  const kept = recall && { bytes, sharpness, strength, nullSimilarity, learningRate };
-  const config = { dimensions, temperature, recall: kept, baseModel } as ResolvedPersonalizer;
+  const { dimensions, temperature, baseModel, gated = false } = fields;
+  const { bytes, sharpness, strength, nullSimilarity, learningRate, mergeSimilarity = null } = recall ?? {};
+  const kept = recall && { bytes, sharpness, strength, nullSimilarity, learningRate, mergeSimilarity };
+  const config = { dimensions, temperature, recall: kept, gated, baseModel } as ResolvedPersonalizer;
   checkStored(() => checkPersonalizer(config));
   return config;
 }

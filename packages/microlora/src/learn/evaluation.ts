@@ -2,6 +2,7 @@ import type { AdapterState, LoraAdapter } from "../adapter/lora-adapter.js";
 import { checkAllFinite, checkFinite } from "../base/check.js";
 import type { Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
+import type { KeptRequest } from "./example.js";
 import { ratingLoss, softmaxCrossEntropy, tripletMargin } from "./losses.js";
 import { backThroughScores, placeItems, type ScoreName, scoreItems } from "./scores.js";
 import type { Signal } from "./signal.js";
@@ -37,31 +38,32 @@ export class Evaluation {
   }
 
   /**
-   * Computes output = base + delta(x), the loss and the gradient.
+   * Computes output = base + gate * delta(x), the loss and the gradient.
    * @param reference of ratings
    * @returns the loss in nats; null where only a gradient is known
    * @throws MicroLoraError `update-overflow`, `not-finite`
    */
-  at(x: Float32Array, base: Float32Array, signal: Signal, reference: number): number | null {
-    return this.#evaluate(x, base, signal, reference, this.#gradientAt);
+  at(request: KeptRequest, signal: Signal, reference: number): number | null {
+    return this.#evaluate(request, signal, reference, this.#gradientAt);
   }
 
   /** The loss alone, at a fraction of the cost. @param weights in place of the adapter's own */
-  lossOf(x: Float32Array, base: Float32Array, signal: Signal, reference: number, weights?: AdapterState) {
-    return this.#evaluate(x, base, signal, reference, null, weights);
+  lossOf(request: KeptRequest, signal: Signal, reference: number, weights?: AdapterState) {
+    return this.#evaluate(request, signal, reference, null, weights);
   }
 
   #evaluate(
-    x: Float32Array,
-    base: Float32Array,
+    { x, base, gate }: KeptRequest,
     signal: Signal,
     reference: number,
     gradient: Pointer | null,
     weights?: AdapterState,
   ): number | null {
-    this.output.set(base);
+    if (gate === 1) this.output.set(base);
+    else this.output.fill(0);
     if (weights === undefined) this.adapter.forwardAdd(x, this.output);
     else addDeltaOf(this.adapter, weights, x, this.output);
+    if (gate !== 1) for (let i = 0; i < base.length; i++) this.output[i] = base[i]! + gate * this.output[i]!;
     const { runtime, outFeatures } = this.adapter;
     const { loss, score } = lossAt(runtime, this.#settings, this.#outputAt, outFeatures, signal, reference, gradient);
     this.score = score;

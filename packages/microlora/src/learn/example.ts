@@ -5,8 +5,10 @@ export interface KeptRequest {
   readonly module: string;
   /** [inFeatures] */
   readonly x: Float32Array;
-  /** Output minus the adapter's delta [outFeatures]: the output under the weights of now is base + delta. */
+  /** Output minus what the adapter added [outFeatures]. */
   readonly base: Float32Array;
+  /** Share of the delta that is let through: the output under the weights of now is base + gate * delta. */
+  readonly gate: number;
 }
 
 /** A kept request with its feedback: what can be learned from, or checked with, again. */
@@ -28,9 +30,9 @@ function exampleBytes(example: Example): number {
 }
 
 /** A copy that shares nothing with the caller's arrays. */
-function copyOf({ module, x, base, signal }: Example): Example {
+function copyOf({ module, x, base, gate, signal }: Example): Example {
   const items = signal.items.map((item) => item.slice());
-  return { module, x: x.slice(), base: base.slice(), signal: { ...signal, items } as Signal };
+  return { module, x: x.slice(), base: base.slice(), gate, signal: { ...signal, items } as Signal };
 }
 
 /** How examples are kept and held back: a rating's loss moves with the reference, so it is no constant of the weights. */

@@ -4,7 +4,7 @@ import { gradient64, loss64, Recall64, unit64 } from "./reference.test-support.j
 
 const N = 7;
 const TEMPERATURE = 0.3;
-const SETTINGS = { sharpness: 5, strength: 0.4, nullSimilarity: 0.1, learningRate: 1e-3 };
+const SETTINGS = { sharpness: 5, strength: 0.4, nullSimilarity: 0.1, learningRate: 1e-3, mergeSimilarity: null };
 const DOCUMENTS = Array.from({ length: 6 }, (_, j) => floats(N, j + 50));
 
 /** The reference that recall is compared with on every implementation of the kernels, itself against differences. */

@@ -62,15 +62,24 @@ export class Recall64 {
   }
 
   learn(x: Float64Array, gradient: Float64Array): void {
-    const { strength, learningRate } = this.settings;
+    const { strength, learningRate, mergeSimilarity } = this.settings;
     for (const [j, weight] of this.weights(x).entries()) {
       const moved = this.clicks[j]!.value.map((v, i) => v - learningRate * weight * gradient[i]!);
       const longer = Math.max(1, Math.hypot(...moved) / strength);
       this.clicks[j]!.value = moved.map((v) => v / longer);
     }
     const length = Math.hypot(...gradient);
-    this.clicks.push({ key: x, value: gradient.map((g) => (-strength * g) / length) });
+    const click = { key: x, value: gradient.map((g) => (-strength * g) / length) };
+    const similarities = this.clicks.map(({ key }) => cosine64(key, x));
+    const nearest = similarities.indexOf(Math.max(...similarities));
+    if (similarities[nearest]! >= (mergeSimilarity ?? Number.POSITIVE_INFINITY)) this.clicks[nearest] = click;
+    else this.clicks.push(click);
     if (this.clicks.length > this.capacity) this.clicks.shift();
+  }
+
+  /** How much the unit vector x is like what is kept, which is what slow weights are let through by. */
+  gate(x: Float64Array): number {
+    return this.clicks.length === 0 ? 1 : this.weights(x).reduce((sum, weight) => sum + weight, 0);
   }
 
   weights(x: Float64Array): number[] {
