@@ -11,6 +11,8 @@ export interface Setting {
   readonly hold?: Hold;
   /** Keeps single clicks; needs an embedding. */
   readonly recall?: true;
+  /** Recall keeps as many clicks as it does by default, rather than what fits into 64 KB with the slow weights. */
+  readonly roomy?: true;
   /** The slow weights act, and learn, by the share of recall's routing that kept clicks have. */
   readonly gated?: true;
   /** Task boundaries are found by the loss (Page-Hinkley) instead of told. */
@@ -46,6 +48,14 @@ export const SETTINGS = {
   recall: { label: "recall", slow: "none", recall: true },
   recallSlow: { label: "recall + slow", slow: "lora", recall: true },
   gated: { label: "recall + slow, gated", slow: "lora", recall: true, gated: true },
+  gatedEwc: {
+    label: "recall + EWC, gated, 256 KB of clicks",
+    slow: "lora",
+    hold: "onlineEwc",
+    recall: true,
+    roomy: true,
+    gated: true,
+  },
   asItComes: { label: "Personalizer as it comes", slow: "lora", recall: true, asItComes: true },
   originalScore: { label: "Rust original: a score", slow: "lora", original: "score" },
   originalGradient: { label: "Rust original: gradients", slow: "lora", original: "gradient" },

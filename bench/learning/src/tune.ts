@@ -21,6 +21,8 @@ const DIVERGED: readonly ErrorCode[] = ["not-finite", "update-overflow"];
 const FINER_ROUNDS = 8;
 const FIRM_STEPS = 6;
 const FIRM_LEARNING = 0.92;
+const GATED_RATES = [0.001, 0.003, 0.01, 0.03, 0.1];
+const GATED_LAMBDAS = [30, 200, 1000, 5000];
 const START: Knobs = { learningRate: 0.01, lambda: 100 };
 
 /**
@@ -55,25 +57,37 @@ async function tune(problem: Problem, name: SettingName): Promise<Knobs | null> 
 /** Settings whose knobs follow from another's, so that one thing differs. */
 const DERIVED: Readonly<Partial<Record<SettingName, (problem: Problem, of: Knobs) => Promise<Knobs>>>> = {
   noneAtRate: async (_, { learningRate }) => ({ learningRate, lambda: 0 }),
-  onlineEwcFirm: firm,
+  onlineEwcFirm: async (problem, of) => {
+    const lambdas = Array.from({ length: FIRM_STEPS }, (_, step) => of.lambda * 2 ** step);
+    return firm(problem, "onlineEwc", of, [of.learningRate], lambdas);
+  },
+  gatedEwc: (problem, of) => firm(problem, "gatedEwc", of, GATED_RATES, GATED_LAMBDAS),
   ewcDetected: async (_, of) => of,
   ewcGuarded: async (_, of) => of,
 };
 const DERIVED_FROM: SettingName = "onlineEwc";
 
-/** The lambda, in steps of two, that forgets least of those that learn nearly what is learned without a penalty. */
-async function firm(problem: Problem, { learningRate, lambda }: Knobs): Promise<Knobs> {
-  const free = await sessionsOf(problem, "none", { learningRate, lambda: 0 });
-  let best = { learningRate, lambda };
-  let least = Number.POSITIVE_INFINITY;
-  for (let step = 0; step < FIRM_STEPS; step++) {
-    const knobs = { learningRate, lambda: lambda * 2 ** step };
-    const { learning, forgetting } = await sessionsOf(problem, "onlineEwc", knobs);
-    if (learning < FIRM_LEARNING * free.learning || forgetting >= least) continue;
-    best = knobs;
-    least = forgetting;
-  }
-  return best;
+/**
+ * What forgets least of those that learn nearly what is learned without a penalty, at the rate of online EWC; what learns most if
+ * none does.
+ */
+async function firm(
+  problem: Problem,
+  name: SettingName,
+  of: Knobs,
+  rates: readonly number[],
+  lambdas: readonly number[],
+): Promise<Knobs> {
+  const free = await sessionsOf(problem, "none", { learningRate: of.learningRate, lambda: 0 });
+  const all = rates.flatMap((learningRate) => lambdas.map((lambda) => ({ learningRate, lambda })));
+  const tried: { readonly knobs: Knobs; readonly learning: number; readonly forgetting: number }[] = [];
+  for (const knobs of all) tried.push({ knobs, ...(await sessionsOf(problem, name, knobs)) });
+  const able = tried.filter(({ learning }) => learning >= FIRM_LEARNING * free.learning);
+  const [best] =
+    able.length > 0
+      ? able.toSorted((a, b) => a.forgetting - b.forgetting)
+      : tried.toSorted((a, b) => b.learning - a.learning);
+  return best!.knobs;
 }
 
 async function sessionsOf(problem: Problem, name: SettingName, knobs: Knobs) {

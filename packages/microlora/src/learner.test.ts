@@ -6,7 +6,9 @@ import { adwin, everyRequests, pageHinkley } from "./learn/boundaries.js";
 import { deltaNorm } from "./learn/capacity.js";
 import type { LearnerConfig } from "./learn/learner-config.js";
 import { METHODS } from "./learn/methods.js";
+
 import { adamw } from "./learn/optimizers.js";
+import { loss64 } from "./learn/reference.test-support.js";
 import type { AnyFeedback } from "./learn/signal.js";
 import { Learner, type Request } from "./learner.js";
 import { type LoadOptions, MicroLora } from "./micro-lora.js";
@@ -75,6 +77,36 @@ describe("each kind of feedback moves the output where it should", () => {
     learner.learn({ x }, { gradient, reward: -0.5 });
     plain.lora.learn(x, { gradient, reward: -0.5, module: "m" });
     expectSameBytes(learner.lora.toBytes(), plain.lora.toBytes());
+  });
+
+  test("through a gate, by dLoss/dbias of base + gate * delta by central differences", async () => {
+    using learner = await make({ temperature: 0.3 });
+    const adapter = learner.lora.adapterOf("m");
+    adapter.loraB.set(floats(2 * N, 21));
+    adapter.bias!.set(floats(N, 22));
+    const gate = 0.35;
+    const delta = serve(learner, x, new Float32Array(N)).output;
+    const output = base.map((v, i) => v + gate * delta[i]!);
+    const loss = (i: number, h: number) =>
+      loss64(
+        output.map((v, j) => v + (i === j ? gate * h : 0)),
+        items,
+        3,
+        0.3,
+      );
+    const before = adapter.bias!.slice();
+    const late = learner.exportState();
+    learner.learn({ x, output, gate }, click());
+    for (const i of before.keys()) {
+      const slope = (loss(i, 1e-3) - loss(i, -1e-3)) / 2e-3;
+      expect((before[i]! - adapter.bias![i]!) / 0.05).toBeCloseTo(slope, 3);
+    }
+    using again = await Learner.fromState(late);
+    again.keep("a", { x, output, gate }, 1);
+    again.learn("a", click(), 2);
+    expectSameBytes(again.lora.toBytes(), learner.lora.toBytes());
+    for (const wrong of [-0.1, 1.1])
+      expectRefusal(() => learner.learn({ x, gate: wrong }, click()), "out-of-range", "gate");
   });
 
   test("a batch learns each choice against the others' choices", async () => {
@@ -427,7 +459,8 @@ describe("a restart", () => {
 
   function live(learner: Learner, from: number): void {
     for (let k = from; k < from + 60; k++) {
-      const request = { ...serve(learner, floats(N, k % 20)), session: `s${k % 3}`, latencyMicroseconds: k };
+      const gate = k % 5 ? 1 : 0.4;
+      const request = { ...serve(learner, floats(N, k % 20)), gate, session: `s${k % 3}`, latencyMicroseconds: k };
       if (k % 4 === 0) learner.learn(request, { rating: k % 8 ? 1 : -1, item: items[k % 6]! });
       else if (k % 4 === 1) learner.learn(request, click(k % 6));
       else if (k % 4 === 2) learner.explore(`r${k}`, request, k);

@@ -23,7 +23,7 @@ export interface User {
 /** Draws the user of a seed, whose tastes are among some groups of emoji. */
 export type DrawUser = (setup: EmojiSetup, groups: readonly string[], seed: number) => User;
 
-const SEEDS = { validation: seedsFrom(4000, 3), reported: seedsFrom(1, 40) };
+const SEEDS = { validation: seedsFrom(4000, 3), reported: seedsFrom(1, 20) };
 
 /** Emoji search that learns one person's preferences, one session each, from clicks among the 50 shown. */
 export function emojiProblem(setup: EmojiSetup, draw: DrawUser): Problem {

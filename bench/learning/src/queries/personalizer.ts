@@ -28,7 +28,7 @@ export async function createPersonalizer(
   seed: number,
 ): Promise<Personalizer> {
   const { dimensions, temperature, directions, scaling, recallBytes } = basis;
-  const { slow, recall, gated = false, asItComes } = settingOf(name);
+  const { slow, recall, roomy, gated = false, asItComes } = settingOf(name);
   if (asItComes === true) return Personalizer.create({ dimensions, seed });
   const shape = {
     none: null,
@@ -40,7 +40,7 @@ export async function createPersonalizer(
     seed,
     ...(recall === undefined && { temperature }),
     slow: shape !== null && { ...shape, bias: true, gated, ...learningOf(name, knobs) },
-    recall: recall === true && { bytes: recallBytes },
+    recall: recall === true && (roomy === true ? {} : { bytes: recallBytes }),
     learning: aroundUpdates(name, basis),
   });
 }
