@@ -49,6 +49,15 @@ function byteTokenizer(name) {
   writeFileSync(join(folder, name, "tokenizer_config.json"), JSON.stringify(config));
 }
 
+/** The code of the error that `action` fails with; undefined if it does not. */
+async function codeOf(action) {
+  try {
+    await action();
+  } catch (error) {
+    return error.code ?? error.name;
+  }
+}
+
 async function embeddings() {
   const path = layOut("minilm", "minilm");
   const pipe = await pipeline("feature-extraction", "minilm", { dtype: "fp32" });
@@ -75,12 +84,101 @@ async function embeddings() {
     after > dot(before) + 0.05,
     `learning draws two texts together: cosine ${dot(before).toFixed(3)} -> ${after.toFixed(3)}`,
   );
+  attached.adapters = [null, attached.adapters];
+  const rows = await embed();
+  check(
+    rows.every((value, i) => Math.abs(value - (i < 384 ? before[i] : rows[i])) < 1e-6) && dot(rows) !== dot(before),
+    "each row has its own adapter",
+  );
+  const alone = () => pipe(texts[0], { pooling: "mean", normalize: true });
+  check((await codeOf(alone)) === "shape-mismatch", "two adapters for one row are refused");
+  attached.adapters = null;
+  check(
+    [...(await alone()).data].every((value, i) => Math.abs(value - before[i]) < 1e-5),
+    "after a refusal it runs as ever",
+  );
+  check((await codeOf(() => attach(pipe, model))) === "unknown-value", "a pipeline is attached to once");
   attached[Symbol.dispose]();
   check(
     (await embed()).every((value, i) => value === before[i]),
     "detached, it is the pipeline that it was",
   );
   await model[Symbol.asyncDispose]();
+  const gone = attach(pipe, model);
+  check((await codeOf(embed)) === "disposed", "a model that was disposed of is not run");
+  gone[Symbol.dispose]();
+  gone[Symbol.dispose]();
+  check(
+    (await embed()).every((value, i) => value === before[i]),
+    "and does not stay behind",
+  );
+  return pipe;
+}
+
+/** Two pipelines, each with a model and an adapter of its own, at the same time, in batches, with errors and swaps in the middle. */
+async function hostile(extractor) {
+  const path = join(folder, "llama/onnx/model.onnx");
+  const pipe = await pipeline("text-generation", "llama", { dtype: "fp32" });
+  const model = await openModel(path, { ort, targets: ["q_proj", "v_proj"] });
+  check((await codeOf(() => attach(extractor, model))) === "wrong-base", "a model of another file is refused");
+  const embedder = await openModel(join(folder, "minilm/onnx/model.onnx"), { ort, targets: ["query"] });
+  const [attached, other] = [attach(pipe, model), attach(extractor, embedder)];
+  const prompts = ["My cat is ", "You and I"];
+  const generate = (texts, options) => pipe(texts, { max_new_tokens: 6, do_sample: false, ...options });
+  const plain = (await generate(prompts)).map(([{ generated_text: text }]) => text);
+  const adapter = await model.createAdapter({ rank: 2, alpha: 8, learning: { learningRate: 0.5, ewcLambda: 0 } });
+  const feeds = await attached.encode(["My cat is Tomas and"]);
+  const request = { feeds, loss: tokenNll({ labels: feeds.input_ids }) };
+  const vectors = [];
+  for (let step = 0; step < 30; step++) {
+    const learning = attached.learn(request, { adapter });
+    vectors.push(await extractor("a walk"));
+    await learning;
+  }
+  check(
+    vectors.every(({ data }) => data.every((value, i) => value === vectors[0].data[i])),
+    "two attached pipelines run at the same time",
+  );
+  attached.adapters = [null, adapter];
+  const mixed = (await generate(prompts)).map(([{ generated_text: text }]) => text);
+  check(mixed[0] === plain[0] && mixed[1] !== plain[1], "in a batch that generates, each row has its own adapter");
+  attached.adapters = adapter;
+  const [alone] = await generate(prompts[1]);
+  let tokens = 0;
+  const swapping = {
+    put() {
+      if (tokens++ === 3) attached.adapters = null;
+    },
+    end() {},
+  };
+  const [swapped] = await generate(prompts[1], { streamer: swapping });
+  const same = (a, b) => [...a].findIndex((letter, i) => letter !== b[i]);
+  const apart = same(swapped.generated_text, alone.generated_text);
+  check(
+    attached.adapters === null && (apart === -1 || apart >= prompts[1].length + 2),
+    "an adapter may be swapped while a text is generated, and acts from then on",
+  );
+  attached.adapters = adapter;
+  const failing = {
+    put() {
+      throw new RangeError("stop");
+    },
+    end() {},
+  };
+  check((await codeOf(() => generate(prompts[1], { streamer: failing }))) === "RangeError", "an error in the middle");
+  check((await generate(prompts[1]))[0].generated_text === alone.generated_text, "is over with the next call");
+  check((await codeOf(() => attached.learn({ ...request, feeds: {} }))) === "unknown-value", "feeds are checked");
+  check((await codeOf(() => attached.encode([]))) === "shape-mismatch", "no texts are refused");
+  other[Symbol.dispose]();
+  attached[Symbol.dispose]();
+  const detached = (await generate(prompts)).map(([{ generated_text: text }]) => text);
+  check(
+    detached.every((text, i) => text === plain[i]),
+    "detached, both are what they were",
+  );
+  await pipe.dispose();
+  await model[Symbol.asyncDispose]();
+  await embedder[Symbol.asyncDispose]();
 }
 
 async function generation() {
@@ -106,8 +204,9 @@ async function generation() {
 }
 
 try {
-  await embeddings();
+  const extractor = await embeddings();
   await generation();
+  await hostile(extractor);
 } finally {
   rmSync(folder, { recursive: true });
 }

@@ -123,11 +123,30 @@ function choose(modules: readonly Module[], targets: Targets): readonly Module[]
   if (targets instanceof RegExp) return modules.filter(({ name }) => name.search(targets) >= 0);
   if (typeof targets === "function") return modules.filter(targets);
   if (!Array.isArray(targets)) refuseTarget(String(targets), modules);
-  return targets.flatMap((target) => {
-    const named = modules.filter(({ name }) => name === target || name.endsWith(`.${target}`));
-    const found = named.length > 0 ? named : modules.filter(({ role }) => role === target);
-    return found.length > 0 ? found : refuseTarget(String(target), modules);
-  });
+  return targets.flatMap((target) => modulesNamed(modules, target));
+}
+
+/** Modules whose path is the name or ends in it, else those whose role it is. @throws OnnxError `unknown-module` */
+function modulesNamed(modules: readonly Module[], target: string): readonly Module[] {
+  const named = modules.filter(({ name }) => name === target || name.endsWith(`.${target}`));
+  const found = named.length > 0 ? named : modules.filter(({ role }) => role === target);
+  return found.length > 0 ? found : refuseTarget(String(target), modules);
+}
+
+/**
+ * What a pattern says of each module, by its name: keys mean what they mean as targets; a whole name comes first, then the first
+ * key that fits, as in PEFT's `rank_pattern`.
+ * @throws OnnxError `unknown-module`
+ */
+export function matchPattern<T>(
+  modules: readonly Module[],
+  pattern: Readonly<Record<string, T>>,
+): Readonly<Record<string, T>> {
+  const matched = new Map<string, T>();
+  for (const [key, value] of Object.entries(pattern)) {
+    for (const { name } of modulesNamed(modules, key)) if (name === key || !matched.has(name)) matched.set(name, value);
+  }
+  return Object.fromEntries(matched);
 }
 
 function refuseTarget(target: string, modules: readonly Module[]): never {

@@ -36,7 +36,7 @@ export class Attachment implements Disposable {
   readonly #tokenizer: Tokenizer | undefined;
   readonly #model: LoraModel;
   readonly #name: string;
-  readonly #original: unknown;
+  readonly #original: OrtSession;
 
   /** @internal */
   constructor(target: TransformersPipeline | TransformersModel, model: LoraModel, options: AttachOptions) {
@@ -45,13 +45,30 @@ export class Attachment implements Disposable {
     this.#model = model;
     this.adapters = options.adapters ?? null;
     this.#name = options.session ?? ("model" in this.#host.sessions ? "model" : "decoder_model_merged");
-    this.#original = this.#host.sessions[this.#name];
-    if (this.#original === undefined) {
+    this.#original = this.#checked(this.#host.sessions[this.#name] as OrtSession | undefined);
+    const run = (feeds: Feeds) => this.#model.run(feeds, { adapters: this.adapters });
+    const stand = standIn(this.#original, this.#model, run);
+    STAND_INS.add(stand);
+    this.#host.sessions[this.#name] = stand;
+  }
+
+  #checked(session: OrtSession | undefined): OrtSession {
+    if (session === undefined) {
       const known = Object.keys(this.#host.sessions).join(", ");
       throw new OnnxError("unknown-value", "session", `the model has no ${this.#name}`, `Name one of ${known}`);
     }
-    this.#host.sessions[this.#name] = standIn(this.#original as OrtSession, this.#model, (feeds) =>
-      this.#model.run(feeds, { adapters: this.adapters }),
+    if (STAND_INS.has(session)) {
+      const remedy = "Dispose of that attachment first, or set its `adapters`";
+      throw new OnnxError("unknown-value", this.#name, "is attached to already", remedy);
+    }
+    const own = this.#model.inputs.map(({ name }) => name);
+    const other = session.inputNames?.find((name) => !own.includes(name));
+    if (other === undefined) return session;
+    throw new OnnxError(
+      "wrong-base",
+      this.#name,
+      `takes ${other}, which the opened model does not`,
+      "Open the file that the pipeline runs",
     );
   }
 
@@ -65,6 +82,7 @@ export class Attachment implements Disposable {
         "Attach a pipeline, or tokenize the texts yourself",
       );
     }
+    if (texts.length === 0) throw new OnnxError("shape-mismatch", "texts", "are none", "Pass one at least");
     const encoded = await this.#tokenizer([...texts], { padding: true, truncation: true, ...options });
     return completeFeeds(this.#model.inputs, encoded as Record<string, HostTensor>);
   }
@@ -83,7 +101,7 @@ export class Attachment implements Disposable {
     );
   }
 
-  /** Gives the pipeline its own session back. */
+  /** Gives the pipeline its own session back; the model stays open. */
   [Symbol.dispose](): void {
     this.#host.sessions[this.#name] = this.#original;
   }
@@ -92,7 +110,7 @@ export class Attachment implements Disposable {
 /**
  * Makes a transformers.js pipeline or model run with adapters.
  * @param model opened from the same file as the pipeline's model
- * @throws OnnxError `unknown-value` if the model has no such session
+ * @throws OnnxError `unknown-value` if it has no such session, or one that is attached to already, `wrong-base` if that is of another file
  */
 export function attach(
   target: TransformersPipeline | TransformersModel,
@@ -101,6 +119,9 @@ export function attach(
 ): Attachment {
   return new Attachment(target, model, options);
 }
+
+/** Sessions of attachments, which are not to be stood in for again: they could be taken away in any order. */
+const STAND_INS = new WeakSet<object>();
 
 /** An object that transformers.js takes for a session: it reads names and metadata, and runs. */
 function standIn(original: OrtSession, { ort }: LoraModel, run: (feeds: Feeds) => Promise<Feeds>): OrtSession {
@@ -112,8 +133,9 @@ function standIn(original: OrtSession, { ort }: LoraModel, run: (feeds: Feeds) =
     outputNames,
     ...{ inputMetadata, outputMetadata, config },
     async run(feeds) {
+      const outputs = await run(feeds);
       Tensor ??= Object.values(await original.run(feeds))[0]?.constructor as TensorClass;
-      return tensorsOf(Tensor, await run(feeds));
+      return tensorsOf(Tensor, outputs);
     },
     release: () => original.release(),
   };
@@ -121,7 +143,7 @@ function standIn(original: OrtSession, { ort }: LoraModel, run: (feeds: Feeds) =
 
 type TensorClass = new (type: string, data: unknown, dims: readonly number[]) => object & HostTensor;
 
-/** Whether a session is of this copy of onnxruntime: transformers.js knows only tensors of its own copy. */
+/** Whether a session is of this copy of onnxruntime: transformers.js takes only tensors that a session of its own copy makes. */
 function isOf({ InferenceSession }: Ort, session: OrtSession): boolean {
   return typeof InferenceSession === "function" && session instanceof (InferenceSession as new () => object);
 }

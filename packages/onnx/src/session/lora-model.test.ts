@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
-import type { MicroLora } from "microlora";
+import { MicroLora } from "microlora";
 import { InferenceSession } from "onnxruntime-web";
 import { describe, expect, test } from "vitest";
-import { cosine, type Loss, tokenNll } from "../index.js";
+import { exported } from "../graph/exports.test-support.js";
+import { cosine, encodeModel, type Loss, tokenNll } from "../index.js";
 import type { LoraModel } from "./lora-model.js";
 import { FIXTURES, type Fixture, feedsOf, fixturePath, openFixture, randomOf, web } from "./models.test-support.js";
+import { openModel } from "./open.js";
 import { toOrt } from "./tensors.js";
 
 const OUTPUT: Record<Fixture, string> = {
@@ -110,3 +112,55 @@ test("a batch that does not fit is cut where the loss allows it, and refused els
   await using hopeless = await openFixture("llama-dynamo", { targets: ["q_proj"], memoryLimit: 1000 });
   await expect(hopeless.gradients({ feeds, loss }, { adapter })).rejects.toMatchObject({ code: "out-of-memory" });
 });
+
+test("modules have ranks and alphas of their own, named as targets are, and keep them in a file", async () => {
+  await using model = await openFixture("bert-legacy", { targets: ["q_proj", "v_proj"] });
+  const [first] = model.modules.filter(({ role }) => role === "v_proj");
+  const options = { rank: 1, alpha: 2, rankPattern: { v_proj: 3, [first!.name]: 2 }, alphaPattern: { value: 9 } };
+  const adapter = await model.createAdapter({ ...options, seed: 5 });
+  const wide = await model.createAdapter({ rank: 3, alpha: 3, seed: 5 });
+  const random = randomOf(7);
+  for (const { name, role } of model.modules) {
+    const [own, other] = [adapter.getAdapter(name)!, wide.getAdapter(name)!];
+    expect(own.rank).toBe(role === "q_proj" ? 1 : name === first!.name ? 2 : 3);
+    expect(own.spec.alpha).toBe(role === "q_proj" ? 2 : 9);
+    for (let i = 0; i < own.loraB.length; i++) own.loraB[i] = random();
+    // The same change with ranks that do nothing, at a scaling of 1.
+    other.loraA.fill(0);
+    other.loraA.set(own.loraA);
+    other.loraB.fill(0);
+    other.loraB.set(own.loraB.map((value) => value * own.scaling));
+  }
+  const feeds = feedsOf("bert-legacy", 2, 5);
+  const outputOf = async (adapters: MicroLora) => (await model.run(feeds, { adapters })).last_hidden_state!.data;
+  const expected = (await outputOf(wide)) as Float32Array;
+  expectClose((await outputOf(adapter)) as Float32Array, expected, 1e-6);
+  const read = await MicroLora.fromBytes(adapter.toBytes(), { baseModel: model.fingerprint });
+  expect(await outputOf(read)).toEqual(await outputOf(adapter));
+  const { gradients } = await model.gradients({ feeds, loss: lossOf("bert-legacy") }, { adapter: read });
+  for (const [name, { loraA }] of gradients.get(read)!) expect(loraA.length).toBe(read.getAdapter(name)!.loraA.length);
+  await expectRejection(model.createAdapter({ rankPattern: { k_proj: 2 } }), "unknown-module");
+});
+
+test("a merged decoder, whose modules are in the branches of an If, is refused with what to open", async () => {
+  const model = exported("gpt2-legacy");
+  const { graph } = model;
+  const branch = { kind: "graph", value: { ...graph, inputs: [], initializers: new Map(), types: new Map() } } as const;
+  const choice = { name: "optimum::if", op: "If", domain: "", inputs: ["use_cache_branch"] };
+  const outputs = graph.outputs.map(({ name }) => name);
+  const nodes = [{ ...choice, outputs, attributes: { then_branch: branch, else_branch: branch } }];
+  const inputs = [...graph.inputs, { name: "use_cache_branch", type: { dtype: "bool", shape: [1] } } as const];
+  const bytes = encodeModel({ ...model, graph: { ...graph, inputs, nodes } });
+  const opened = openModel({ model: bytes }, { ort: web, targets: "all-linear" });
+  await expect(opened).rejects.toMatchObject({ code: "unsupported-operator", where: "optimum::if" });
+});
+
+/** Not `rejects`, which would print a whole MicroLora on failure. */
+async function expectRejection(promise: Promise<unknown>, code: string): Promise<void> {
+  expect(
+    await promise.then(
+      () => undefined,
+      (error: { readonly code: string }) => error.code,
+    ),
+  ).toBe(code);
+}

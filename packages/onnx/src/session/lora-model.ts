@@ -2,9 +2,9 @@ import { MicroLora, type MicroLoraConfig } from "microlora";
 import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
 import { batchOf } from "../graft/graft.js";
-import { findModules, type Module, type Modules, selectModules, type Targets } from "../graft/modules.js";
+import { findModules, type Module, type Modules, matchPattern, selectModules, type Targets } from "../graft/modules.js";
 import { inferTypes } from "../graph/infer/infer.js";
-import type { Dim, ValueInfo } from "../graph/ir.js";
+import type { Dim, Graph, ValueInfo } from "../graph/ir.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
 import { completeFeeds } from "./complete.js";
@@ -112,6 +112,7 @@ export class LoraModel implements AsyncDisposable {
     const { types } = inferTypes(files.model).graph;
     const typeOf: TypeOf = (value) => types.get(value);
     const found = findModules(files.model.graph, shapesOfOne(types));
+    if (found.modules.length === 0) refuseBranches(files.model.graph);
     const modules = selectModules(found.modules, options.targets);
     const inference = deriveInference(files.model, modules, typeOf);
     const bytes = encodeDerived(inference.model, files);
@@ -134,13 +135,20 @@ export class LoraModel implements AsyncDisposable {
     return completeFeeds(this.inputs, feeds);
   }
 
-  /** A fresh adapter for the targets of this model, which changes nothing yet. @throws MicroLoraError */
-  createAdapter(options: AdapterOptions = {}): Promise<MicroLora> {
+  /**
+   * A fresh adapter for the targets of this model, which changes nothing yet. Keys of `rankPattern` and `alphaPattern` name modules as
+   * targets do.
+   * @throws MicroLoraError `invalid-config`, `memory-full`; OnnxError `unknown-module`
+   */
+  async createAdapter(options: AdapterOptions = {}): Promise<MicroLora> {
+    const { rankPattern = {}, alphaPattern = {} } = options;
     const dimensions = Object.fromEntries(
       this.modules.map(({ name, inFeatures, outFeatures }) => [name, { inFeatures, outFeatures }]),
     );
     return MicroLora.create({
       ...options,
+      rankPattern: matchPattern(this.modules, rankPattern),
+      alphaPattern: matchPattern(this.modules, alphaPattern),
       targetModules: Object.keys(dimensions),
       dimensions,
       baseModel: this.fingerprint,
@@ -207,6 +215,18 @@ export interface LearnResult {
   readonly loss: number;
   /** Length of the whole gradient. */
   readonly gradientNorm: number;
+}
+
+/** A merged decoder has every module in the branches of an If, which one is told by each run. */
+function refuseBranches({ nodes }: Graph): void {
+  const branching = nodes.find(({ op, domain }) => op === "If" && domain === "");
+  if (branching === undefined) return;
+  throw new OnnxError(
+    "unsupported-operator",
+    branching.name,
+    `${branching.inputs[0]} chooses at each run between graphs that hold all modules`,
+    "Open the export that takes past keys and values in every run (decoder_with_past_model.onnx, or a model.onnx made without merging)",
+  );
 }
 
 interface Parts {
