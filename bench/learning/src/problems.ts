@@ -21,6 +21,9 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 /** Folder of all-MiniLM-L6-v2: `model.onnx` and the tokenizer's files. */
 export const MINILM = resolve(ROOT, process.env.MINILM ?? "../shared/models/minilm");
 
+/** Users whose tastes contradict one another: gains are small there, so that intervals decide. */
+const CONTRADICTED = 40;
+
 const onStatic = once(async () => emojiSetup(await staticEmbedder()));
 const onMiniLm = once(() => withMiniLm(emojiSetup));
 const digits = once(async () => digitSetup());
@@ -34,7 +37,7 @@ export const PROBLEMS = {
   "emoji-contradicting": {
     title: "Emoji, contradicting tastes, static embeddings",
     tunedOn: "emoji-compatible",
-    load: async () => emojiProblem(await onStatic(), contradictingUser),
+    load: async () => emojiProblem(await onStatic(), contradictingUser, CONTRADICTED),
   },
   "emoji-compatible-minilm": {
     title: "Emoji, compatible tastes, MiniLM",
@@ -43,7 +46,7 @@ export const PROBLEMS = {
   "emoji-contradicting-minilm": {
     title: "Emoji, contradicting tastes, MiniLM",
     tunedOn: "emoji-compatible-minilm",
-    load: async () => emojiOn(await onMiniLm(), contradictingUser),
+    load: async () => emojiOn(await onMiniLm(), contradictingUser, CONTRADICTED),
   },
   "digits-permuted": {
     title: "Permuted digits",
@@ -66,8 +69,8 @@ export function entryOf(name: ProblemName): ProblemEntry {
 
 export const PROBLEM_NAMES = Object.keys(PROBLEMS) as ProblemName[];
 
-function emojiOn(setup: EmojiSetup | null, draw: DrawUser): Problem | null {
-  return setup && emojiProblem(setup, draw);
+function emojiOn(setup: EmojiSetup | null, draw: DrawUser, users?: number): Problem | null {
+  return setup && emojiProblem(setup, draw, users);
 }
 
 async function withMiniLm<T>(build: (embed: EmbedTexts) => Promise<T>): Promise<T | null> {

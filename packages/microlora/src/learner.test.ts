@@ -479,6 +479,16 @@ describe("a restart", () => {
     expectSameBytes(back.toBytes(), learner.toBytes());
   });
 
+  test("what was exported is not touched by what comes later", async () => {
+    using learner = await make(config);
+    live(learner, 0);
+    const state = learner.exportState();
+    using then = await Learner.fromState(state, options);
+    live(learner, 60);
+    using again = await Learner.fromState(state, options);
+    expectSameBytes(again.toBytes(), then.toBytes());
+  });
+
   test("a state with any part missing or of another kind is refused, never a TypeError", async () => {
     using learner = await make(config);
     live(learner, 0);

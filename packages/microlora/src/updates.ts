@@ -150,13 +150,12 @@ export class Updates {
   }
 
   report() {
-    const guard = this.#guard?.state;
     return {
       boundaries: this.#boundaries,
       limited: this.#limited,
       undoable: this.#history.count,
       replay: this.#replay && { count: this.#replay.count, bytes: this.#replay.bytes },
-      guard: guard ? { held: guard.held.length, promoted: guard.promoted, rejected: guard.rejected } : null,
+      guard: this.#guard?.report() ?? null,
     };
   }
 

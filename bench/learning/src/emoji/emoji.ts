@@ -23,14 +23,16 @@ export interface User {
 /** Draws the user of a seed, whose tastes are among some groups of emoji. */
 export type DrawUser = (setup: EmojiSetup, groups: readonly string[], seed: number) => User;
 
-const SEEDS = { validation: seedsFrom(4000, 3), reported: seedsFrom(1, 20) };
-
-/** Emoji search that learns one person's preferences, one session each, from clicks among the 50 shown. */
-export function emojiProblem(setup: EmojiSetup, draw: DrawUser): Problem {
+/**
+ * Emoji search that learns one person's preferences, one session each, from clicks among the 50 shown.
+ * @param users that are reported
+ */
+export function emojiProblem(setup: EmojiSetup, draw: DrawUser, users = 20): Problem {
+  const seeds = { validation: seedsFrom(4000, 3), reported: seedsFrom(1, users) };
   const userOf = remembered((seed, split) => draw(setup, setup.groups[split], seed));
   return {
     quality: "MRR",
-    seeds: (split) => SEEDS[split],
+    seeds: (split) => seeds[split],
     async start(setting, knobs, seed, split) {
       const { original } = settingOf(setting);
       if (original !== undefined) return originalTrial(setup, userOf(seed, split), original, knobs, seed);

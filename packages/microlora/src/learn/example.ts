@@ -29,10 +29,22 @@ function exampleBytes(example: Example): number {
   return bytesOf(example, example.signal.items);
 }
 
-/** A copy that shares nothing with the caller's arrays. */
-function copyOf({ module, x, base, gate, signal }: Example): Example {
-  const items = signal.items.map((item) => item.slice());
-  return { module, x: x.slice(), base: base.slice(), gate, signal: { ...signal, items } as Signal };
+/** A copy that shares nothing with the caller's arrays. @param spare whose arrays are taken where they fit: new ones cost more */
+function copyOf({ module, x, base, gate, signal }: Example, spare?: Example): Example {
+  const items = signal.items.map((item, j) => copied(item, spare?.signal.items[j]));
+  return {
+    module,
+    x: copied(x, spare?.x),
+    base: copied(base, spare?.base),
+    gate,
+    signal: { ...signal, items } as Signal,
+  };
+}
+
+function copied(values: Float32Array, room: Float32Array | undefined): Float32Array {
+  if (room?.length !== values.length) return values.slice();
+  room.set(values);
+  return room;
 }
 
 /** How examples are kept and held back: a rating's loss moves with the reference, so it is no constant of the weights. */

@@ -28,8 +28,8 @@ export interface GuardState<Held = Example> {
 
 /** What a kind of example needs in order to be held back. */
 export interface Holding<Held> {
-  /** A copy that shares nothing with the caller. */
-  copyOf(example: Held): Held;
+  /** A copy that shares nothing with the caller. @param spare one that is no longer wanted, whose arrays may hold the new one */
+  copyOf(example: Held, spare?: Held): Held;
   /** Whether its loss under weights that do not change is always the same, so that it need not be computed again. */
   isConstant(example: Held): boolean;
 }
@@ -59,6 +59,8 @@ export class Guard<Held = Example> {
   #promoted = 0;
   #rejected = 0;
   #held: Held[] = [];
+  /** The one that left last. */
+  #spare: Held | undefined;
   #accepted: readonly AdapterState[] | null = null;
   /** Losses under the accepted weights, where they are constant. */
   #acceptedLosses = new Map<Held, number>();
@@ -72,15 +74,21 @@ export class Guard<Held = Example> {
     this.#holding = holding;
   }
 
+  /** A copy that shares no example with what goes on. */
   get state(): GuardState<Held> {
     return {
       offered: this.#offered,
       updates: this.#updates,
       promoted: this.#promoted,
       rejected: this.#rejected,
-      held: [...this.#held],
+      held: this.#held.map((example) => this.#holding.copyOf(example)),
       accepted: this.#accepted,
     };
+  }
+
+  /** How many examples are held back, and how often updates were kept and taken back. */
+  report(): { readonly held: number; readonly promoted: number; readonly rejected: number } {
+    return { held: this.#held.length, promoted: this.#promoted, rejected: this.#rejected };
   }
 
   /** Whether there are weights to go back to. */
@@ -98,13 +106,15 @@ export class Guard<Held = Example> {
     this.#offered++;
   }
 
-  /** Holds an example back; returns the one that leaves, to be learned from. */
+  /** Holds an example back; returns the one that leaves, to be learned from before the next one is held. */
   hold(example: Held): Held | undefined {
     this.#offered++;
-    this.#held.push(this.#holding.copyOf(example));
+    this.#held.push(this.#holding.copyOf(example, this.#spare));
+    this.#spare = undefined;
     if (this.#held.length <= this.config.hold) return undefined;
     const leaving = this.#held.shift()!;
     this.#acceptedLosses.delete(leaving);
+    this.#spare = leaving;
     return leaving;
   }
 

@@ -100,7 +100,6 @@ export class ModelLearner {
   }
 
   report(): ModelLearnerReport {
-    const guard = this.#guard?.state;
     const capacities = this.adapter.config.modules.map(({ module }) => [
       module,
       capacityOf(this.adapter.getAdapter(module)!),
@@ -111,7 +110,7 @@ export class ModelLearner {
       limited: this.#limited,
       undoable: this.#history.count,
       replay: this.#replay && { count: this.#replay.count, bytes: this.#replay.bytes },
-      guard: guard ? { held: guard.held.length, promoted: guard.promoted, rejected: guard.rejected } : null,
+      guard: this.#guard?.report() ?? null,
       capacity: Object.fromEntries(capacities),
     };
   }
