@@ -9,6 +9,7 @@ const built = fileURLToPath(new URL("dist/", import.meta.url));
 
 /** What each example has to say, besides ending well. */
 const says: Readonly<Record<string, readonly RegExp[]>> = {
+  "a-batch-of-choices.js": [/margins after: (0\.\d\d(, )?){3}/],
   "a-score-alone.js": [
     /right after \d+ scores, or after \d+ gradients/,
     /without an exploration: nothing-to-learn-from/,

@@ -48,17 +48,18 @@ async function plain(name: string, ewcLambda: number): Promise<Contender> {
   return { name, request };
 }
 
-/** A choice between two items, from which a `Learner` makes the loss and its gradient. */
+/** A choice between two items, from which a `Learner` makes the loss and its gradient. @param gate share of the delta let through */
 async function learner(
   name: string,
   ewcLambda: number,
   config: ConstructorParameters<typeof Learner>[1],
+  gate = 1,
 ): Promise<Contender> {
   const lora = await createLora(ewcLambda);
   const learner = new Learner(lora, { score: "dot", temperature: 1, ...config });
   const request = (i: number) => {
     const { x, chosen, other } = samples[i % POOL]!;
-    learner.learn({ x }, { chosen, rejected: [other] });
+    learner.learn({ x, gate }, { chosen, rejected: [other] });
   };
   for (let i = 0; i < POOL; i++) request(i);
   lora.consolidate();
@@ -93,6 +94,7 @@ const contenders = [
   await learner(CHOICE, 0, {}),
   await learner("with EWC and a limit on the delta", 100, { maxDelta: 10 }),
   await learner("with EWC, the limit and the guard", 100, { maxDelta: 10, guard: {} }),
+  await learner("with all that, behind a gate", 100, { maxDelta: 10, guard: {} }, 0.7),
 ];
 const slices = contenders.map((): number[] => []);
 for (let round = 0; round < ROUNDS; round++) {
