@@ -60,43 +60,48 @@ test.each(HOSTILE)("%s is refused as %s, with work bounded by its size", (path, 
   expect(readings, "readings").toBeLessThan(FACTOR * size + FIXED);
 });
 
-/** Files of so many empty tensors, too large to keep. */
+/** Files of so many tensors of one number each, too large to keep. */
+const ONE = new Uint8Array(4);
 const MANY: Readonly<Record<string, (count: number) => Uint8Array>> = {
   gguf(count) {
     const tensors = Array.from({ length: count }, (_, i) => ({
       name: `t${i}`,
-      shape: [0],
+      shape: [1],
       type: "F32" as const,
-      data: new Uint8Array(),
+      data: ONE,
     }));
     const texts = { "general.type": "adapter", "adapter.type": "lora", "general.architecture": "qwen2" };
     const entries = Object.entries(texts).map(([key, value]) => [key, { type: "STRING" as const, value }] as const);
     return writeGguf(new Map(entries), tensors);
   },
   onnx_adapter(count) {
-    const tensor = { dtype: "F32", shape: [0], data: new Uint8Array() } as const;
+    const tensor = { dtype: "F32", shape: [1], data: ONE } as const;
     const parameters = new Map(Array.from({ length: count }, (_, i) => [`t${i}`, tensor]));
     return writeOnnxAdapter({ adapterVersion: 1, modelVersion: 1, parameters });
   },
   safetensors(count) {
-    const tensor = { dtype: "F32", shape: [0], data: new Uint8Array() } as const;
+    const tensor = { dtype: "F32", shape: [1], data: ONE } as const;
     const tensors = new Map(Array.from({ length: count }, (_, i) => [`t${i}`, tensor]));
     return encodeSafetensors({ metadata: new Map(), tensors });
   },
 };
 
-test.each(Object.keys(MANY))("%s: work grows no faster than a header of very many tensors", (name) => {
-  for (const count of [1000, 20_000]) {
-    const bytes = MANY[name]!(count);
-    const { error, allocated, read: readings } = counted(() => READERS[name]!.read(bytes));
-    expect(error).toMatchObject({
-      name: "FormatError",
-      code: expect.stringMatching(/^(unexpected-tensor|bad-name|bad-config)$/),
-    });
-    expect(allocated).toBeLessThan(FACTOR * bytes.length + FIXED);
-    expect(readings).toBeLessThan(FACTOR * bytes.length + FIXED);
-  }
-});
+test.each(Object.keys(MANY))(
+  "%s: work grows no faster than a header of a million tensors",
+  { timeout: 600_000 },
+  (name) => {
+    for (const count of [1000, 1_000_000]) {
+      const bytes = MANY[name]!(count);
+      const { error, allocated, read: readings } = counted(() => READERS[name]!.read(bytes));
+      expect(error).toMatchObject({
+        name: "FormatError",
+        code: expect.stringMatching(/^(unexpected-tensor|bad-name|bad-config)$/),
+      });
+      expect(allocated).toBeLessThan(FACTOR * bytes.length + FIXED);
+      expect(readings).toBeLessThan(FACTOR * bytes.length + FIXED);
+    }
+  },
+);
 
 describe.each(Object.keys(READERS))("%s", (name) => {
   const { read, good } = READERS[name]!;
