@@ -97,8 +97,14 @@ async function readFolder(folder: string): Promise<ReadAdapter> {
 async function readPart(folder: string, name: string): Promise<Uint8Array> {
   const path = join(folder, name);
   if (await exists(path)) return readWhole(path);
-  throw new FormatError("missing-config", folder, `has no ${name}`, "Pass a folder that PEFT's save_pretrained wrote");
+  const isPickled = name === WEIGHTS_FILE && (await exists(join(folder, PICKLE_FILE)));
+  const problem = isPickled ? `has ${PICKLE_FILE}, which is code to run, and no ${name}` : `has no ${name}`;
+  const remedy = isPickled ? "Save it as safetensors with PEFT" : "Pass a folder that PEFT's save_pretrained wrote";
+  throw new FormatError("missing-config", folder, problem, remedy);
 }
+
+/** What PEFT wrote before it wrote safetensors: Python's pickle. */
+const PICKLE_FILE = "adapter_model.bin";
 
 export interface WriteOptions {
   /** Whether a file that is there already may be written over; by default it may. */

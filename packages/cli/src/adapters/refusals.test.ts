@@ -20,6 +20,8 @@ await cp(join(FORMATS, "peft", "fixtures", "llama"), at("good"), { recursive: tr
 await mkdir(at("folder"));
 await mkdir(at("half"));
 await cp(at("good", "adapter_config.json"), at("half", "adapter_config.json"));
+await cp(at("half"), at("pickled"), { recursive: true });
+await writeFile(at("pickled", "adapter_model.bin"), "");
 await symlink(at("loop"), at("loop"));
 await writeFile(at("empty"), "");
 await writeFile(at("text.txt"), "hello\n");
@@ -41,6 +43,7 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ["inspect @loop", "cannot-read"],
   ["inspect @folder", "missing-config"],
   ["inspect @half", "missing-config"],
+  ["inspect @pickled", "missing-config"],
   ["inspect @folder.onnx", "cannot-read"],
   ["inspect @folder.safetensors", "missing-config"],
   ["inspect @good --format gguf", "cannot-read"],

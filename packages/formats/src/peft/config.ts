@@ -31,7 +31,7 @@ const VARIANTS: Readonly<Record<string, string>> = {
 };
 
 /** Initialisations that change the base weights, so that the factors alone do not tell the change. */
-const CHANGES_BASE = /^(pissa|olora|corda|loftq|lora_ga)/;
+const CHANGES_BASE = /^(pissa|olora|corda|loftq|lora_ga)/i;
 
 /** Fields of the form `use_*` that leave the product as it is. */
 const HARMLESS = new Set(["use_rslora"]);

@@ -132,6 +132,7 @@ test.each([
   [{ peft_type: "ADALORA" }, "unsupported-variant"],
   [{ use_something_new: true }, "unsupported-variant"],
   [{ init_lora_weights: "olora" }, "unsupported-variant"],
+  [{ init_lora_weights: "OLoRA" }, "unsupported-variant"],
   [{ lora_alpha: "four" }, "bad-config"],
   [{ lora_dropout: 1.5 }, "bad-value"],
   [{ use_rslora: 1 }, "bad-config"],
@@ -141,6 +142,59 @@ test.each([
   [{ base_model_name_or_path: ["../../etc/passwd"] }, "bad-config"],
 ] as const)("the configuration %j is refused", (fields, code) => {
   expectRefusal(() => decodePeft({ ...llama, config: configWith(fields) }), code);
+});
+
+/** Configs as earlier versions wrote them, fewer fields and others, and what a tool beside PEFT may add. */
+const OTHER_CONFIGS: Readonly<Record<string, object>> = {
+  "PEFT 0.2": {
+    base_model_name_or_path: "tiny/llama",
+    bias: "none",
+    enable_lora: null,
+    fan_in_fan_out: false,
+    inference_mode: true,
+    lora_alpha: 4,
+    lora_dropout: 0.0,
+    merge_weights: false,
+    modules_to_save: null,
+    peft_type: "LORA",
+    r: 2,
+    target_modules: ["q_proj", "k_proj", "v_proj", "o_proj"],
+    task_type: "CAUSAL_LM",
+  },
+  "PEFT 0.6": {
+    alpha_pattern: {},
+    auto_mapping: null,
+    base_model_name_or_path: "tiny/llama",
+    bias: "none",
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: "gaussian",
+    layers_pattern: null,
+    layers_to_transform: null,
+    loftq_config: {},
+    lora_alpha: 4,
+    lora_dropout: 0.0,
+    peft_type: "LORA",
+    r: 2,
+    rank_pattern: {},
+    revision: "main",
+    target_modules: ".*(q|k|v|o)_proj",
+  },
+  "little more than alpha": { base_model_name_or_path: "tiny/llama", lora_alpha: 4, r: 2 },
+  "fields that are not known": {
+    base_model_name_or_path: "tiny/llama",
+    lora_alpha: 4.0,
+    unsloth_fixed: true,
+    x: { y: 1 },
+  },
+};
+
+test.each(Object.keys(OTHER_CONFIGS))("a config of %s", (name) => {
+  const { weights } = peftFolder("llama");
+  const file = decodePeft({ config: bytesOf(OTHER_CONFIGS[name]), weights });
+  const { targets, baseModel } = decodePeft(peftFolder("llama"));
+  expect(file).toMatchObject({ targets, baseModel });
+  expect(Buffer.compare(encodePeft(file).weights, weights)).toBe(0);
 });
 
 test("a pattern that would take exponential time elsewhere takes none", () => {
