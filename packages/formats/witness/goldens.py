@@ -1,26 +1,26 @@
-"""Writes the golden files again: `npm run goldens`, or `python goldens.py [area...]` with the versions of requirements.txt."""
+"""Writes the golden files of areas again: `npm run goldens -- AREA…` calls it."""
 
-import hashlib
-import importlib.metadata
-import json
 import sys
 from pathlib import Path
 
 import combine_goldens
 import gguf_goldens
+import made_by
 import onnx_adapter_goldens
 import onnx_bases
 import peft_check
 import peft_goldens
 import safetensors_goldens
+import vllm_check
 
 SOURCES = Path(__file__).resolve().parent.parent / "src"
 
 
 def write_peft(folder):
-    """PEFT's own folders, and what it says of ours."""
+    """PEFT's own folders, and what it and vLLM say of ours."""
     peft_goldens.write(folder)
     peft_check.write(folder)
+    vllm_check.write(folder)
 
 
 AREAS = {
@@ -33,26 +33,13 @@ AREAS = {
 }
 
 
-def pinned():
-    lines = (Path(__file__).parent / "requirements.txt").read_text().splitlines()
-    return dict(line.split("==") for line in lines if "==" in line)
-
-
 def main(areas):
-    for package, version in pinned().items():
-        found = importlib.metadata.version(package)
-        if found != version:
-            sys.exit(f"{package} is {found}, not {version}: pip install -r requirements.txt")
+    made_by.check_versions()
     for area in areas or AREAS:
         write, folder = AREAS[area]
         write(folder)
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "made-by.json")
-        made_by = {
-            "command": "npm run goldens",
-            "versions": pinned(),
-            "sha256": {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
-        }
-        (folder / "made-by.json").write_text(json.dumps(made_by, indent=2) + "\n")
+        made_by.note(folder, files)
         print(area, len(files), "files,", sum(path.stat().st_size for path in files), "bytes")
 
 

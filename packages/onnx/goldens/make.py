@@ -1,15 +1,14 @@
 """Gradients of whole models by PyTorch in float64, as goldens for packages/onnx/src/goldens.test.ts.
 
-    python packages/onnx/goldens/make.py MODELS packages/onnx/goldens
-
-MODELS holds minilm/model.onnx and tiny-llama's hf and genai-int4. Adapters are a formula of their module's name (`weights`), which
-the test repeats, so that only gradients are stored. Makes fixtures/bert-qdq too: bert-legacy with weights of 8 bits. Needs torch,
-transformers, onnx, numpy; see versions in the goldens.
+`npm run goldens -- models` calls it with ONNX_MODELS, the folder that holds minilm/model.onnx and tiny-llama's hf and genai-int4.
+Adapters are a formula of their module's name (`weights`), which the test repeats, so that only gradients are stored. Makes
+fixtures/bert-qdq too: bert-legacy with weights of 8 bits.
 """
 
 import base64, hashlib, json, sys
 from pathlib import Path
 
+import made_by
 import numpy as np
 import onnx
 import torch
@@ -234,6 +233,7 @@ def qdq_case(path):
 
 
 def main():
+    made_by.check_versions()
     models, out = Path(sys.argv[1]), Path(sys.argv[2])
     digest = lambda p: hashlib.sha256(p.read_bytes()).hexdigest()
     about = {"torch": torch.__version__, "transformers": transformers.__version__, "onnx": onnx.__version__}
@@ -257,6 +257,7 @@ def main():
         text = json.dumps({"about": {**about, "sha256": hashes}, **case, "gradients": packed(case["gradients"])}, allow_nan=False)
         (out / f"{name}.json").write_text(text + "\n")
         print(name, len(text), "bytes", case.get("float32_error", ""))
+    made_by.note(out, [out / f"{name}.json" for name in sorted(cases)])
 
 
 main()

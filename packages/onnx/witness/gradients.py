@@ -8,7 +8,6 @@ product with respect to inputs and to what goes into the projections.
 import base64
 import contextlib
 import gzip
-import importlib.metadata
 import io
 import json
 import logging
@@ -17,6 +16,7 @@ import sys
 import tempfile
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -27,21 +27,12 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.transformers import optimizer
 
+import made_by
 from interpreter import Run, to_t
 from variants import VARIANTS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECTIONS = {"MatMul", "Gemm", "MatMulNBits", "FusedMatMul", "DynamicQuantizeMatMul", "MatMulInteger"}
-
-
-def check_versions():
-    for line in open(f"{HERE}/requirements.txt"):
-        if "==" not in line:
-            continue
-        name, version = line.strip().split("==")
-        found = importlib.metadata.version(name)
-        if found.split("+")[0] != version:
-            raise SystemExit(f"{name} {found} is installed and the goldens are of {version}")
 
 
 def packed(array):
@@ -178,18 +169,19 @@ def fixture_cases():
 def main():
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)
-    check_versions()
+    made_by.check_versions()
     lines = [node_case(*variant) for variant in VARIANTS]
     feeds = {"input_ids": np.array([[3, 5, 7, 9], [4, 6, 8, 10]]), "attention_mask": np.array([[1, 1, 1, 1], [1, 1, 1, 0]])}
     for name, model in models(feeds):
         del model.graph.value_info[:]
         lines.append(case(name, model, feeds, hidden_values(model, feeds), **inline(model)))
     lines.extend(fixture_cases())
-    versions = {each: importlib.metadata.version(each) for each in ("torch", "onnx", "onnxruntime", "transformers")}
     with gzip.GzipFile(sys.argv[1], "wb", compresslevel=9, mtime=0) as file:
-        file.write(json.dumps({"versions": versions}).encode() + b"\n")
+        file.write(json.dumps({"versions": made_by.pinned()}).encode() + b"\n")
         for line in lines:
             file.write(json.dumps(line).encode() + b"\n")
+    path = Path(sys.argv[1])
+    made_by.note(path.parent, sorted(path.parent.glob("*.gz")))
     print(f"{len(lines)} cases, {os.path.getsize(sys.argv[1])} bytes")
 
 

@@ -27,7 +27,7 @@ What OUT becomes is told by the end of its name, and is a PEFT folder if that ha
   --from NAME        what IN is
   --dtype TYPE       ${FLOAT_DTYPES.join(", ")}; by default what IN has
   --alpha N          alpha, where IN says none
-  --uniform          one rank and one scaling for all modules, since vLLM ignores PEFT's patterns
+  --uniform          one rank and one scaling for all modules, for programs that ignore PEFT's patterns
   --rename OLD=NEW   another name for a module; may be given again
   --base FILE        the base model: its config.json (or folder) or GGUF file, by which GGUF names modules and orders rows; its
                      safetensors, against which trained biases become differences; may be given again

@@ -10,8 +10,16 @@ const HERE = import.meta.dirname;
 /** Of each folder that we wrote and PEFT loaded with the right logits: by how much they differed, and its files' SHA-256. */
 type Accepted = Readonly<Record<string, Readonly<Record<string, string | number>>>>;
 
-test("what we write is what PEFT loaded, with the same logits to 1e-5", { timeout: 120_000 }, () => {
+/** What vLLM's code for reading LoRA said of each of these folders, and of PEFT's that are refused here. */
+interface Vllm {
+  readonly says: Readonly<Record<string, string>>;
+}
+
+test("what we write is what PEFT loaded, with the same logits to 1e-5, and vLLM read, unless it has biases", {
+  timeout: 120_000,
+}, () => {
   const accepted: Accepted = JSON.parse(readFileSync(join(HERE, "fixtures", "accepted.json"), "utf8"));
+  const vllm: Vllm = JSON.parse(readFileSync(join(HERE, "fixtures", "vllm.json"), "utf8"));
   const folder = mkdtempSync(join(tmpdir(), "microlora-peft-"));
   try {
     execFileSync(process.execPath, [join(HERE, "..", "..", "witness", "write-peft.mjs"), folder]);
@@ -23,6 +31,8 @@ test("what we write is what PEFT loaded, with the same logits to 1e-5", { timeou
         const bytes = readFileSync(join(folder, name, file));
         expect(createHash("sha256").update(bytes).digest("hex"), `${name}/${file}`).toBe(hash);
       }
+      const { bias, lora_bias } = JSON.parse(readFileSync(join(folder, name, "adapter_config.json"), "utf8"));
+      expect(vllm.says[name]).toMatch(bias === "none" && !lora_bias ? /^read, \d+ modules/ : /bias/);
     }
   } finally {
     rmSync(folder, { recursive: true });

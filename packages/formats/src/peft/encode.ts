@@ -10,7 +10,7 @@ import { CONFIG_NOTE, type PeftFolder } from "./decode.js";
 import { PREFIX } from "./names.js";
 
 export interface PeftOptions extends EncodeOptions {
-  /** One rank and one scaling for all modules, since vLLM ignores `rank_pattern` and `alpha_pattern`; false by default. */
+  /** One rank and one scaling for all modules, for programs that ignore `rank_pattern` and `alpha_pattern`; false by default. */
   readonly uniform?: boolean;
 }
 

@@ -1,6 +1,6 @@
 import { type LoraTarget, scalingOf } from "./lora-file.js";
 
-/** Targets that share rank and scaling, as vLLM wants them. */
+/** Targets that share rank and scaling, for programs that know one of each. */
 export interface UniformTargets {
   readonly rank: number;
   readonly alpha: number;
