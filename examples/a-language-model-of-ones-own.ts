@@ -1,5 +1,5 @@
 // A language model in ONNX takes up one user's facts, through the whole model, and leaves other text as it was.
-// The model is a tiny one with random weights, so that this runs anywhere; give a path to take another with its tokenizer.
+// The model is a tiny one with random weights and letters as tokens, so that this runs anywhere; with SmolLM2: bench/onnx/learning.
 import { combine, klToBase, tokenNll } from "@microlora/onnx";
 import { type Ort, openModel } from "@microlora/onnx/node";
 import { adamw } from "microlora";

@@ -17,6 +17,9 @@ const says: Readonly<Record<string, readonly RegExp[]>> = {
   "a-language-model-of-ones-own.js": [
     /before: facts 0\.01\d, other text 0\.01\d\nafter: {2}facts 0\.[5-9]\d+, other text 0\.0[01]\d/,
   ],
+  "a-search-inside-the-transformer.js": [
+    /after: {2}orange finds orange phone case\nafter: {2}apple finds apple laptop charger/,
+  ],
   "guarded.js": [
     /right for 4 of 4 inputs\n/,
     /the guard took the last updates back/,
