@@ -1,10 +1,11 @@
-// Usage: node learning/language-model.mjs --model FOLDER [--seeds 11,12,13,14,15] [--rate 0.01] [--layers 8] [--passes 5]
+// Usage: node learning/language-model.mjs --model FOLDER [--seeds 11,12,…,30] [--rate 0.01] [--layers 8] [--passes 5]
 // A language model takes up one user's facts from two questions each, and is asked in other words. The folder holds
-// model.onnx and the tokenizer, as export-smollm2.py makes it. Writes results/language-model.json and the report.
-import { writeFileSync } from "node:fs";
+// model.onnx and the tokenizer, as export-smollm2.py makes it. Writes results/language-model.json after each user, and the report;
+// users that the file has with the same settings are not run again.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { performance } from "node:perf_hooks";
-import { parseArgs } from "node:util";
+import { isDeepStrictEqual, parseArgs } from "node:util";
 import * as ort from "onnxruntime-node";
 import { createRandom } from "../../../packages/cli/dist/demo/random.js";
 import { adamw } from "../../../packages/microlora/dist/index.js";
@@ -17,7 +18,7 @@ import { writeReport } from "./report.mjs";
 const { values } = parseArgs({
   options: {
     model: { type: "string" },
-    seeds: { type: "string", default: "11,12,13,14,15" },
+    seeds: { type: "string", default: Array.from({ length: 20 }, (_, i) => 11 + i).join() },
     rate: { type: "string", default: "0.01" },
     layers: { type: "string", default: "8" },
     passes: { type: "string", default: "5" },
@@ -38,21 +39,18 @@ const targets = ({ name }) => Number(/layers\.(\d+)\./.exec(name)?.[1] ?? -1) >=
 const model = await openModel(join(folder, "model.onnx"), { ort, targets });
 const batchOf = openChat(folder);
 
-const runs = [];
+const out = join(import.meta.dirname, "results/language-model.json");
+const parameters = model.modules.reduce((sum, each) => sum + RANK * (each.inFeatures + each.outFeatures), 0);
+const setting = { layers: Number(values.layers), rank: RANK, learningRate, passes, parameters };
+const before = existsSync(out) ? JSON.parse(readFileSync(out, "utf8")) : {};
+const runs = isDeepStrictEqual(before.setting, setting) ? before.runs : [];
 for (const seed of values.seeds.split(",").map(Number)) {
+  if (runs.some((run) => run.seed === seed)) continue;
   runs.push(await runUser(seed));
-  save();
+  writeFileSync(out, `${JSON.stringify({ machine: machine(), setting, runs }, null, 1)}\n`);
 }
 writeReport();
 await model[Symbol.asyncDispose]();
-
-/** After each user, so that a long run may be cut short. */
-function save() {
-  const parameters = model.modules.reduce((sum, each) => sum + RANK * (each.inFeatures + each.outFeatures), 0);
-  const setting = { layers: Number(values.layers), rank: RANK, learningRate, passes, parameters };
-  const out = join(import.meta.dirname, "results/language-model.json");
-  writeFileSync(out, `${JSON.stringify({ machine: machine(), setting, runs }, null, 1)}\n`);
-}
 
 /** One user: facts drawn by seed, learned in passes over all of them; beside it the same facts told in the prompt. */
 async function runUser(seed) {
