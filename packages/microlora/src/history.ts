@@ -1,5 +1,6 @@
 import type { AdapterState } from "./adapter/lora-adapter.js";
 import type { Method } from "./adapter/methods.js";
+import { checkCount } from "./base/check.js";
 import { checkState } from "./checkpoint/state.js";
 import type { MicroLora } from "./micro-lora.js";
 
@@ -37,8 +38,9 @@ export class History {
     if (this.#copies.length > this.#limit) this.#copies.shift();
   }
 
-  /** Takes the last n updates back, as far as they are remembered; returns how many. */
+  /** Takes the last n updates back, as far as they are remembered; returns how many. @throws MicroLoraError `out-of-range` */
   undo(n: number): number {
+    checkCount(n, Number.MAX_SAFE_INTEGER, "n");
     const taken = Math.min(n, this.#copies.length);
     if (taken === 0) return 0;
     const [before] = this.#copies.splice(this.#copies.length - taken);

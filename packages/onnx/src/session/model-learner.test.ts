@@ -151,3 +151,10 @@ test("a setting that is the loss's to say is refused", async () => {
   const config = { temperature: 0.1 } as ModelLearnerConfig;
   await expect(learnerOf(config)).rejects.toMatchObject({ code: "unsupported-method", where: "temperature" });
 });
+
+test.each([-1, 0.5, Number.NaN])("%s updates are not undone", async (n) => {
+  const { learner } = await learnerOf({ undo: 1 });
+  await learner.learn(request(1));
+  await expect(learner.undo(n)).rejects.toMatchObject({ name: "MicroLoraError" });
+  expect(await learner.undo()).toBe(1);
+});

@@ -66,7 +66,8 @@ export class ModelLearner {
 
   /**
    * Learns from one request, or holds it back. Its loss, which may be kept, must not change.
-   * @throws as `LoraModel.learn`; nothing has changed then
+   * @throws as `LoraModel.learn`; nothing has changed then, unless it is the guard's own comparison that fails: what it would have
+   * compared stays, and is compared again with the updates to come
    */
   learn(request: GradientRequest): Promise<Readonly<LearnerResult>> {
     return this.#inTurn(() => this.#learn(request));
