@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -95,9 +95,8 @@ test("many saves to one path at once: the file is one of them, whole", async () 
   expect(await readdir(home)).toEqual(["file"]);
 });
 
-test("a kill at any moment leaves the old file or the new one", async () => {
-  const home = await mkdtemp(join(folder, "kill-"));
-  const path = join(home, "file");
+/** A program that learns and saves to the file of its argument until it is killed. */
+async function saverIn(home: string): Promise<string> {
   const program = join(home, "saver.mjs");
   await build({
     stdin: {
@@ -110,17 +109,29 @@ test("a kill at any moment leaves the old file or the new one", async () => {
     format: "esm",
     logLevel: "error",
   });
+  return program;
+}
+
+/** Lets the program save for a moment, and kills it. */
+async function killed(program: string, path: string, milliseconds: number): Promise<void> {
+  const child = spawn(process.execPath, [program, path], { stdio: ["ignore", "pipe", "inherit"] });
+  const exit = once(child, "exit");
+  await Promise.race([once(child.stdout, "data"), exit]);
+  await delay(milliseconds);
+  child.kill("SIGKILL");
+  expect(await exit).toEqual([null, "SIGKILL"]);
+}
+
+test("a kill at any moment leaves the old file or the new one", async () => {
+  const home = await mkdtemp(join(folder, "kill-"));
+  const path = join(home, "file");
+  const program = await saverIn(home);
   using expected = await MicroLora.create({ hiddenSize: 32, kernels: "simd" });
   await save(expected, path);
   const uniform = uniformFrom(1);
   let steps = 0;
   for (let kill = 0; kill < 20; kill++) {
-    const child = spawn(process.execPath, [program, path], { stdio: ["ignore", "pipe", "inherit"] });
-    const exit = once(child, "exit");
-    await Promise.race([once(child.stdout, "data"), exit]);
-    await delay(uniform() * 20);
-    child.kill("SIGKILL");
-    expect(await exit).toEqual([null, "SIGKILL"]);
+    await killed(program, path, uniform() * 20);
     // What is there now loads, is a state that was saved, and is no older than what was there before.
     using lora = await load(path, { kernels: "simd" });
     expect(lora.adaptationCount).toBeGreaterThanOrEqual(expected.adaptationCount);
@@ -130,7 +141,27 @@ test("a kill at any moment leaves the old file or the new one", async () => {
   }
   expect(steps, "saves that the kills came between").toBeGreaterThanOrEqual(20);
   // A kill may leave temporary files behind, which nobody takes for the file.
-  for (const left of await readdir(home)) expect(left).toMatch(/^(file|saver\.mjs|file\.[0-9a-f-]{36}\.tmp)$/);
+  for (const left of await readdir(home)) expect(left).toMatch(/^(file|saver\.mjs|file\.[0-9a-f-]{36}\.mlora-tmp)$/);
   await copyFile(path, join(home, "copy"));
   (await load(join(home, "copy")))[Symbol.dispose]();
+});
+
+test("what kills left is removed by a later save, but not what another save may still be writing", async () => {
+  const home = await mkdtemp(join(folder, "sweep-"));
+  const path = join(home, "file");
+  const program = await saverIn(home);
+  using lora = await MicroLora.create({ hiddenSize: 32, kernels: "simd" });
+  await save(lora, path);
+  const left = async () => (await readdir(home)).filter((name) => name.endsWith("-tmp"));
+  for (let kill = 0; kill < 50 && (await left()).length < 2; kill++) await killed(program, path, kill % 7);
+  const [old, young] = await left();
+  const hourAgo = Date.now() / 1000 - 3600;
+  await utimes(join(home, old!), hourAgo, hourAgo);
+  const ours = join(home, "notes.mlora-tmp");
+  await writeFile(ours, "no name of a save");
+  await utimes(ours, hourAgo, hourAgo);
+  await killed(program, path, 100);
+  const now = await readdir(home);
+  expect(now).not.toContain(old);
+  expect(now).toEqual(expect.arrayContaining([young, "notes.mlora-tmp", "file"]));
 });

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { open, readFile, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { METHODS } from "./learn/methods.js";
 import { Learner } from "./learner.js";
 import { type LoadOptions, MicroLora } from "./micro-lora.js";
@@ -11,14 +11,20 @@ export interface Saveable {
   toBytes(): Uint8Array;
 }
 
+/** How old a temporary file is that no save can still be writing; also how long a folder is not looked through again. */
+const STALE_MILLISECONDS = 10 * 60_000;
+const TEMPORARY = /\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.mlora-tmp$/;
+const sweptAt = new Map<string, number>();
+
 /**
  * Writes the state to a file so that a kill at any moment leaves the old file or the new one: a temporary file beside
- * it, synced, renamed, and the folder synced. A kill may leave the temporary file (`.tmp`), which nothing reads.
+ * it, synced, renamed, and the folder synced. A kill may leave the temporary file (`.mlora-tmp`), which nothing reads; a
+ * later save into the folder removes those that are older than ten minutes.
  * @throws the file system's own errors, such as ENOENT
  */
 export async function save(state: Saveable, path: string): Promise<void> {
   const bytes = state.toBytes();
-  const temporary = `${path}.${randomUUID()}.tmp`;
+  const temporary = `${path}.${randomUUID()}.mlora-tmp`;
   try {
     const file = await open(temporary, "wx");
     try {
@@ -33,6 +39,22 @@ export async function save(state: Saveable, path: string): Promise<void> {
     throw error;
   }
   await syncFolder(dirname(path));
+  await sweep(resolve(dirname(path)));
+}
+
+/** Removes what killed saves left in a folder. Names are never used twice, so none of another save's is met. */
+async function sweep(folder: string): Promise<void> {
+  const now = Date.now();
+  if (now - (sweptAt.get(folder) ?? 0) < STALE_MILLISECONDS) return;
+  if (sweptAt.size >= 1000) sweptAt.clear();
+  sweptAt.set(folder, now);
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!TEMPORARY.test(name)) continue;
+    const path = join(folder, name);
+    const written = await stat(path).catch(() => undefined);
+    if (written !== undefined && now - written.mtimeMs > STALE_MILLISECONDS)
+      await rm(path, { force: true }).catch(() => {});
+  }
 }
 
 /** Reads what `save` wrote of a `MicroLora`. @throws MicroLoraError as `MicroLora.fromBytes` */
