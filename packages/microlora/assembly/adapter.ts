@@ -1,6 +1,6 @@
 // The kernels of one adapter: `AdapterKernels` of the contract, with the shape as the last arguments.
 
-import { project } from "./dot";
+import { project, projectWithSquares } from "./dot";
 import { expand, expandAdd } from "./expand";
 import { FLOAT, rowEnd } from "./lanes";
 import { updateRowEwc, updateRow, updateRowTracked, updateRowTrackedEwc } from "./update";
@@ -48,10 +48,9 @@ export function measure(
   w: usize, x: usize, g: usize, u: usize, v: usize, norms: usize, hasU: i32,
   rank: i32, inFeatures: i32, outFeatures: i32,
 ): void {
-  if (!hasU) project(w, x, u, rank, inFeatures);
-  project(columnB(w, rank, inFeatures), g, v, rank, outFeatures);
-  f32.store(norms, <f32>sumSquares(x, inFeatures));
-  f32.store(norms, <f32>sumSquares(g, outFeatures), 4);
+  if (hasU) f32.store(norms, <f32>sumSquares(x, inFeatures));
+  else projectWithSquares(w, x, u, norms, rank, inFeatures);
+  projectWithSquares(columnB(w, rank, inFeatures), g, v, norms + FLOAT, rank, outFeatures);
 }
 
 /** The step of one row of parameters whose gradient is c * x; null pointers leave out what they stand for. */

@@ -79,23 +79,17 @@ function projectBatch(a: usize, x: usize, u: usize, rows: i32, rank: i32, n: i32
   for (; i < rows; i++) project(a, rowEnd(x, i * n), u + i * uRow, rank, n);
 }
 
-/** From what the sums of a tile start: zero, a row that all share (the bias), or what y holds. */
-const ZERO: i32 = 0;
-const SHARED: i32 = 1;
-const ADD: i32 = 2;
-
 // @ts-ignore: decorator
 @inline
-function put2(c0: v128, c1: v128, b0: v128, b1: v128, shared: v128, y: usize, from: i32, wide: bool): void {
-  if (from == ZERO) store(y, madd(c1, b1, f32x4.mul(c0, b0)), wide);
-  else if (from == SHARED) store(y, madd(c1, b1, madd(c0, b0, shared)), wide);
-  else store(y, madd(c1, b1, madd(c0, b0, load(y, wide))), wide);
+function put2(c0: v128, c1: v128, b0: v128, b1: v128, y: usize, add: bool, wide: bool): void {
+  if (add) store(y, madd(c1, b1, madd(c0, b0, load(y, wide))), wide);
+  else store(y, madd(c1, b1, f32x4.mul(c0, b0)), wide);
 }
 
-/** y_i = from + c_i0 * b_0 + c_i1 * b_1 for 4 consecutive rows y; rows of c `step` bytes apart. */
+/** y_i = (or +=) c_i0 * b_0 + c_i1 * b_1 for 4 consecutive rows y; rows of c `step` bytes apart. */
 // @ts-ignore: decorator
 @inline
-function expand4x2(c: usize, step: usize, scaling: f32, b0: usize, shared: usize, y0: usize, n: i32, from: i32): void {
+function expand4x2(c: usize, step: usize, scaling: f32, b0: usize, y0: usize, n: i32, add: bool): void {
   const c00 = f32x4.splat(scaling * f32.load(c)), c01 = f32x4.splat(scaling * f32.load(c, 4));
   c += step;
   const c10 = f32x4.splat(scaling * f32.load(c)), c11 = f32x4.splat(scaling * f32.load(c, 4));
@@ -108,34 +102,28 @@ function expand4x2(c: usize, step: usize, scaling: f32, b0: usize, shared: usize
   let i: usize = 0;
   if (i < whole) do {
     const u = v128.load(b0 + i), v = v128.load(b1 + i);
-    const s = from == SHARED ? v128.load(shared + i) : u;
-    put2(c00, c01, u, v, s, y0 + i, from, true);
-    put2(c10, c11, u, v, s, y1 + i, from, true);
-    put2(c20, c21, u, v, s, y2 + i, from, true);
-    put2(c30, c31, u, v, s, y3 + i, from, true);
+    put2(c00, c01, u, v, y0 + i, add, true);
+    put2(c10, c11, u, v, y1 + i, add, true);
+    put2(c20, c21, u, v, y2 + i, add, true);
+    put2(c30, c31, u, v, y3 + i, add, true);
     i += VECTOR;
   } while (i < whole);
   if (i < end) do {
     const u = load(b0 + i, false), v = load(b1 + i, false);
-    const s = from == SHARED ? load(shared + i, false) : u;
-    put2(c00, c01, u, v, s, y0 + i, from, false);
-    put2(c10, c11, u, v, s, y1 + i, from, false);
-    put2(c20, c21, u, v, s, y2 + i, from, false);
-    put2(c30, c31, u, v, s, y3 + i, from, false);
+    put2(c00, c01, u, v, y0 + i, add, false);
+    put2(c10, c11, u, v, y1 + i, add, false);
+    put2(c20, c21, u, v, y2 + i, add, false);
+    put2(c30, c31, u, v, y3 + i, add, false);
     i += FLOAT;
   } while (i < end);
 }
 
 function set4x2(c: usize, step: usize, scaling: f32, b: usize, y: usize, n: i32): void {
-  expand4x2(c, step, scaling, b, 0, y, n, ZERO);
-}
-
-function shift4x2(c: usize, step: usize, scaling: f32, b: usize, bias: usize, y: usize, n: i32): void {
-  expand4x2(c, step, scaling, b, bias, y, n, SHARED);
+  expand4x2(c, step, scaling, b, y, n, false);
 }
 
 function add4x2(c: usize, step: usize, scaling: f32, b: usize, y: usize, n: i32): void {
-  expand4x2(c, step, scaling, b, 0, y, n, ADD);
+  expand4x2(c, step, scaling, b, y, n, true);
 }
 
 /** y_i = scaling * u_i B + bias for every row of the batch. */
@@ -144,9 +132,13 @@ function expandBatch(b: usize, u: usize, y: usize, rows: i32, rank: i32, n: i32,
   const tiled = rank & ~1;
   let i = 0;
   if (tiled) for (; i + 4 <= rows; i += 4) {
-    if (bias) shift4x2(u, uRow, scaling, b, b + rank * yRow, y, n);
-    else set4x2(u, uRow, scaling, b, y, n);
-    for (let j = 2; j < tiled; j += 2) add4x2(rowEnd(u, j), uRow, scaling, b + j * yRow, y, n);
+    let j = 0;
+    if (bias) for (let k = 0; k < 4; k++) memory.copy(y + k * yRow, b + rank * yRow, yRow);
+    else {
+      set4x2(u, uRow, scaling, b, y, n);
+      j = 2;
+    }
+    for (; j < tiled; j += 2) add4x2(rowEnd(u, j), uRow, scaling, b + j * yRow, y, n);
     if (tiled < rank) for (let k = 0; k < 4; k++) {
       expandAdd(b + tiled * yRow, rowEnd(u + k * uRow, tiled), FLOAT, y + k * yRow, 1, n, 0, scaling);
     }

@@ -1,8 +1,8 @@
 // The kernels over plain vectors: `VectorKernels` of the contract.
 
-import { project as projectRows } from "./dot";
+import { dot1, project as projectRows } from "./dot";
 import { expandAdd as expandRows } from "./expand";
-import { FLOAT, VECTOR, load, madd, rowEnd, sums, wholeEnd, zero } from "./lanes";
+import { FLOAT, VECTOR, load, rowEnd, wholeEnd, zero } from "./lanes";
 import { updateRowEwc, updateRow, trackRow } from "./update";
 
 export function project(a: usize, x: usize, u: usize, rows: i32, n: i32): void {
@@ -36,30 +36,7 @@ export function updateFisher(fisher: usize, g: usize, n: i32, decay: f64): void 
 }
 
 export function sumSquares(x: usize, n: i32): f64 {
-  let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
-  const unrolled = wholeEnd(x, n, 4), whole = wholeEnd(x, n, 1), end = rowEnd(x, n);
-  if (x < unrolled) do {
-    let v = v128.load(x);
-    s0 = madd(v, v, s0);
-    v = v128.load(x, 16);
-    s1 = madd(v, v, s1);
-    v = v128.load(x, 32);
-    s2 = madd(v, v, s2);
-    v = v128.load(x, 48);
-    s3 = madd(v, v, s3);
-    x += 4 * VECTOR;
-  } while (x < unrolled);
-  if (x < whole) do {
-    const v = v128.load(x);
-    s0 = madd(v, v, s0);
-    x += VECTOR;
-  } while (x < whole);
-  if (x < end) do {
-    const v = load(x, false);
-    s1 = madd(v, v, s1);
-    x += FLOAT;
-  } while (x < end);
-  return f32x4.extract_lane(sums(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)), zero(), zero(), zero()), 0);
+  return f32x4.extract_lane(dot1(x, x, n), 0);
 }
 
 /** As integers without their sign bits, finite < Infinity < NaN. */
