@@ -16,7 +16,7 @@ import { RUNTIMES } from "./peers/runtimes.js";
 import { RUVECTOR } from "./peers/ruvector.js";
 import { makeProblem, type Operation, type Problem, type Shape } from "./problem.js";
 import { type Contender, race, type Spread, spread } from "./race.js";
-import { type Cell, type Report, type Section, toMarkdown } from "./report.js";
+import { type Cell, IN_TWOS, type Report, type Section, toMarkdown } from "./report.js";
 
 const { values } = parseArgs({ options: { rounds: { type: "string" }, name: { type: "string" } } });
 const rounds = Number(values.rounds ?? 101);
@@ -39,6 +39,10 @@ const PEER_SIZES: readonly (readonly [number, number])[] = [
   [4096, 4096],
 ];
 const PEERS = [...RUVECTOR, ...RUNTIMES];
+const RANK_SIZES: readonly (readonly [number, number])[] = [
+  [768, 768],
+  [4096, 4096],
+];
 const BATCH_SIZES: readonly (readonly [number, number])[] = [
   [768, 768],
   [4096, 4096],
@@ -77,6 +81,24 @@ async function requestCells(makers: readonly Maker[]): Promise<Cell[]> {
   for (const shape of shapes(SIZES, RANKS)) {
     const problem = makeProblem("request", shape);
     cells.push(await cellOf(jobOf(shape), [await makeOurs(problem), ...compiledFor(problem, makers)]));
+  }
+  return cells;
+}
+
+/** Each rank against rank 2, whose time counts as often as it goes into the rank. */
+async function rankCells(): Promise<Cell[]> {
+  const cells: Cell[] = [];
+  for (const operation of ["forward", "request"] as const) {
+    for (const shape of shapes(RANK_SIZES, [4, 8, 16, 64])) {
+      const ours = await makeOurs(makeProblem(operation, shape));
+      const twos = await makeOurs(makeProblem(operation, { ...shape, rank: 2 }));
+      const asMany: Contender = {
+        ...twos,
+        name: IN_TWOS,
+        run: async (iterations) => ((await twos.run(iterations)) * shape.rank) / 2,
+      };
+      cells.push(await cellOf(`${operation}, ${jobOf(shape)}`, [ours, asMany]));
+    }
   }
   return cells;
 }
@@ -149,6 +171,12 @@ const sections: Section[] = [
     explanation: "`forwardEach` and `forwardBatch`, against the same in C and the original's `forward_batch`.",
     layout: "columns",
     cells: await batchCells(makers),
+  },
+  {
+    title: "Ranks",
+    explanation: "Higher ranks, against as many ranks in twos: the time of rank 2, times rank / 2.",
+    layout: "columns",
+    cells: await rankCells(),
   },
   {
     title: "npm peers",
