@@ -1,4 +1,4 @@
-// Tiles of inner products: one vector x against 1 to 4 rows, x read once.
+// Tiles of inner products: one vector x against 1 to 4 consecutive rows of a, x read once.
 // Loops are bottom-tested: V8 hoists nothing out of a top-tested one. Few accumulators: V8 spills the rest.
 
 import { FLOAT, VECTOR, allFinite, madd, rowEnd, sums, wholeEnd, zero } from "./lanes";
@@ -35,20 +35,28 @@ export function dot1(a: usize, x: usize, n: i32): v128 {
   return sums(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)), zero(), zero(), zero());
 }
 
-export function dot2(a: usize, b: usize, x: usize, n: i32): v128 {
-  let s0 = zero(), s1 = zero(), t0 = zero(), t1 = zero();
+/** Two rows of a, and x . x in the third lane if `squares`; what the rows give is the same either way, to the bit. */
+// @ts-ignore: decorator
+@inline
+function tile2(a: usize, x: usize, n: i32, squares: bool): v128 {
+  let b = rowEnd(a, n);
+  let s0 = zero(), s1 = zero(), t0 = zero(), t1 = zero(), p = zero(), q = zero();
   const unrolled = wholeEnd(x, n, 4), whole = wholeEnd(x, n, 1), end = rowEnd(x, n);
   if (x < unrolled) do {
     let v = v128.load(x);
+    if (squares) p = madd(v, v, p);
     s0 = madd(v128.load(a), v, s0);
     t0 = madd(v128.load(b), v, t0);
     v = v128.load(x, 16);
+    if (squares) q = madd(v, v, q);
     s1 = madd(v128.load(a, 16), v, s1);
     t1 = madd(v128.load(b, 16), v, t1);
     v = v128.load(x, 32);
+    if (squares) p = madd(v, v, p);
     s0 = madd(v128.load(a, 32), v, s0);
     t0 = madd(v128.load(b, 32), v, t0);
     v = v128.load(x, 48);
+    if (squares) q = madd(v, v, q);
     s1 = madd(v128.load(a, 48), v, s1);
     t1 = madd(v128.load(b, 48), v, t1);
     a += 4 * VECTOR;
@@ -57,6 +65,7 @@ export function dot2(a: usize, b: usize, x: usize, n: i32): v128 {
   } while (x < unrolled);
   if (x < whole) do {
     const v = v128.load(x);
+    if (squares) p = madd(v, v, p);
     s0 = madd(v128.load(a), v, s0);
     t0 = madd(v128.load(b), v, t0);
     a += VECTOR;
@@ -65,52 +74,17 @@ export function dot2(a: usize, b: usize, x: usize, n: i32): v128 {
   } while (x < whole);
   if (x < end) do {
     const v = v128.load32_zero(x);
+    if (squares) q = madd(v, v, q);
     s1 = madd(v128.load32_zero(a), v, s1);
     t1 = madd(v128.load32_zero(b), v, t1);
     a += FLOAT;
     b += FLOAT;
     x += FLOAT;
   } while (x < end);
-  return sums(f32x4.add(s0, s1), f32x4.add(t0, t1), zero(), zero());
+  return sums(f32x4.add(s0, s1), f32x4.add(t0, t1), f32x4.add(p, q), zero());
 }
 
-/** As `dot2`, with x . x in the third lane. */
-function dot2WithSquares(a: usize, x: usize, n: i32): v128 {
-  let b = rowEnd(a, n);
-  let sa = zero(), sb = zero(), sx = zero(), ta = zero(), tb = zero(), tx = zero();
-  const unrolled = wholeEnd(x, n, 4), end = rowEnd(x, n);
-  if (x < unrolled) do {
-    let v = v128.load(x);
-    sx = madd(v, v, sx);
-    sa = madd(v128.load(a), v, sa);
-    sb = madd(v128.load(b), v, sb);
-    v = v128.load(x, 16);
-    tx = madd(v, v, tx);
-    ta = madd(v128.load(a, 16), v, ta);
-    tb = madd(v128.load(b, 16), v, tb);
-    v = v128.load(x, 32);
-    sx = madd(v, v, sx);
-    sa = madd(v128.load(a, 32), v, sa);
-    sb = madd(v128.load(b, 32), v, sb);
-    v = v128.load(x, 48);
-    tx = madd(v, v, tx);
-    ta = madd(v128.load(a, 48), v, ta);
-    tb = madd(v128.load(b, 48), v, tb);
-    a += 4 * VECTOR;
-    b += 4 * VECTOR;
-    x += 4 * VECTOR;
-  } while (x < unrolled);
-  if (x < end) do {
-    const v = v128.load32_zero(x);
-    sx = madd(v, v, sx);
-    sa = madd(v128.load32_zero(a), v, sa);
-    sb = madd(v128.load32_zero(b), v, sb);
-    a += FLOAT;
-    b += FLOAT;
-    x += FLOAT;
-  } while (x < end);
-  return sums(f32x4.add(sa, ta), f32x4.add(sb, tb), f32x4.add(sx, tx), zero());
-}
+function dot2(a: usize, x: usize, n: i32): v128 { return tile2(a, x, n, false); }
 
 /** A fused add waits longer for the one before it: two sets of sums hide that, where one set leaves room to unroll. */
 const DOT4_VECTORS: i32 = ASC_FEATURE_RELAXED_SIMD ? 2 : 4;
@@ -193,7 +167,7 @@ export function project(a: usize, x: usize, u: usize, rows: i32, n: i32): bool {
     rows -= 4;
   }
   if (rows & 2) {
-    const s = dot2(a, rowEnd(a, n), x, n);
+    const s = dot2(a, x, n);
     v128.store64_lane(u, s, 0);
     finite = finite && allFinite(s);
     a += <usize>n << 3;
@@ -207,14 +181,10 @@ export function project(a: usize, x: usize, u: usize, rows: i32, n: i32): bool {
   return finite;
 }
 
-/** u = x A and sum x^2: for the ranks of a user's adapter in one pass, where x counts as a row of A. */
+/** u = x A and sum x^2, at rank 2 in one pass. */
 export function projectWithSquares(a: usize, x: usize, u: usize, squares: usize, rows: i32, n: i32): void {
-  if (rows == 1) {
-    const s = dot2(a, x, x, n);
-    v128.store32_lane(u, s, 0);
-    v128.store32_lane(squares, s, 1);
-  } else if (rows == 2) {
-    const s = dot2WithSquares(a, x, n);
+  if (rows == 2) {
+    const s = tile2(a, x, n, true);
     v128.store64_lane(u, s, 0);
     v128.store32_lane(squares, s, 2);
   } else {
