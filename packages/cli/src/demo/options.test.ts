@@ -31,6 +31,7 @@ test.each([
   [["--seeds", "0"], /--seeds/],
   [["--rank", "65"], /--rank/],
   [["--clicks", "-1"], /--clicks/],
+  [["--clicks", "0"], /--clicks/],
   [["--clicks="], /--clicks/],
   [["--group", "Nobody"], /Nobody.*Objects/],
   [["--among", "some"], /--among/],

@@ -53,7 +53,7 @@ export function parseDemoOptions(args: readonly string[], groups: readonly strin
     json: values.json,
     report: values["no-report"] ? null : values.report,
     ...(values.group !== undefined && { group: values.group }),
-    ...(values.clicks !== undefined && { clicks: whole("--clicks", values.clicks, 0) }),
+    ...(values.clicks !== undefined && { clicks: whole("--clicks", values.clicks, 1) }),
     ...(values.rank !== undefined && { rank: whole("--rank", values.rank, 1, 64) }),
   };
 }
