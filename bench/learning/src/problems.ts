@@ -21,7 +21,7 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 /** Folder of all-MiniLM-L6-v2: `model.onnx` and the tokenizer's files. */
 export const MINILM = resolve(ROOT, process.env.MINILM ?? "../shared/models/minilm");
 
-/** Users whose tastes contradict one another: gains are small there, so that intervals decide. */
+/** Users whose tastes contradict one another, on the embeddings where gains are smallest, so that intervals decide. */
 const CONTRADICTED = 40;
 
 const onStatic = once(async () => emojiSetup(await staticEmbedder()));
@@ -46,7 +46,7 @@ export const PROBLEMS = {
   "emoji-contradicting-minilm": {
     title: "Emoji, contradicting tastes, MiniLM",
     tunedOn: "emoji-compatible-minilm",
-    load: async () => emojiOn(await onMiniLm(), contradictingUser, CONTRADICTED),
+    load: async () => emojiOn(await onMiniLm(), contradictingUser),
   },
   "digits-permuted": {
     title: "Permuted digits",
@@ -69,8 +69,8 @@ export function entryOf(name: ProblemName): ProblemEntry {
 
 export const PROBLEM_NAMES = Object.keys(PROBLEMS) as ProblemName[];
 
-function emojiOn(setup: EmojiSetup | null, draw: DrawUser, users?: number): Problem | null {
-  return setup && emojiProblem(setup, draw, users);
+function emojiOn(setup: EmojiSetup | null, draw: DrawUser): Problem | null {
+  return setup && emojiProblem(setup, draw);
 }
 
 async function withMiniLm<T>(build: (embed: EmbedTexts) => Promise<T>): Promise<T | null> {

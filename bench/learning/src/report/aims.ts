@@ -1,7 +1,8 @@
 import { entryOf, PROBLEM_NAMES, type ProblemName } from "../problems.js";
-import { type Estimate, estimate, figure, loadResult, type ProblemResult, type Run } from "../results.js";
+import { estimate, figure, loadResult, type ProblemResult, type Run } from "../results.js";
 import { SETTINGS, type SettingName } from "../settings.js";
-import { rowsOf, table } from "./tables.js";
+import { differences } from "./ewc-kinds.js";
+import { interval, rowsOf, table } from "./tables.js";
 
 /** What learns and holds on: everything but the base, the baselines, the ceiling and the original. */
 const CONTENDERS: ReadonlySet<SettingName> = new Set(
@@ -79,7 +80,7 @@ function aheadOfOffset(problem: ProblemName, result: ProblemResult): Verdict | n
   return {
     aim: "gain in ACC ahead of the constant offset's, intervals apart",
     problem,
-    measured: `${interval(ours)} (${SETTINGS[name].label}), offset ${interval(theirs)}`,
+    measured: `${interval(ours)} (${SETTINGS[name].label}), offset ${interval(theirs)}; user by user ${interval(estimate(differences(runs, offset.runs)))} more`,
     met: ours.mean - ours.interval > theirs.mean + theirs.interval,
   };
 }
@@ -100,7 +101,7 @@ function asItComesBest(problem: ProblemName, result: ProblemResult): Verdict | n
     measured:
       name === "asItComes"
         ? text
-        : `${text}; ${SETTINGS[name].label} ${gain(runs).toFixed(3)} at ${percent(change(runs), 1)}`,
+        : `${text}; ${SETTINGS[name].label} ${gain(runs).toFixed(3)} at ${percent(change(runs), 1)}, user by user ${interval(estimate(differences(runs, ours.runs)))} more`,
     met: name === "asItComes",
   };
 }
@@ -117,10 +118,6 @@ function best<T>(rows: readonly [T, readonly Run[]][], by: (runs: readonly Run[]
 function meanOf(result: ProblemResult, name: SettingName, of: string): number | null {
   const setting = result.settings[name];
   return setting === undefined ? null : estimate(figure(setting.runs, of)).mean;
-}
-
-function interval({ mean, interval: half }: Estimate): string {
-  return `${mean.toFixed(3)} ± ${half.toFixed(3)}`;
 }
 
 function percent(share: number, digits = 0): string {

@@ -5,6 +5,7 @@ import { PROBLEM_NAMES } from "../problems.js";
 import { loadResult, loadTimes } from "../results.js";
 import { aimsTable } from "./aims.js";
 import { EMBEDDINGS, loadSearch, searchPlot } from "./collateral-search.js";
+import { ewcKindsSection } from "./ewc-kinds.js";
 import { paritySection } from "./parity-table.js";
 import { gainAgainstCollateral, sessionCurves } from "./plots.js";
 import { extraTable, heading, mainTable } from "./tables.js";
@@ -56,6 +57,7 @@ export function writeReport(): void {
       `![Quality on each task, session by session](${name}-sessions.svg)`,
     );
   }
+  sections.push(ewcKindsSection());
   for (const embedding of EMBEDDINGS) {
     const search = loadSearch(embedding);
     if (search === null) continue;

@@ -9,17 +9,21 @@ interface Column {
   readonly text: (value: Estimate) => string;
 }
 
-const share = ({ mean, interval }: Estimate) => `${mean.toFixed(3)} ± ${interval.toFixed(3)}`;
-const percent = ({ mean, interval }: Estimate) => `${(100 * mean).toFixed(1)} ± ${(100 * interval).toFixed(1)} %`;
+/** A mean with its 95 % interval. */
+export function interval({ mean, interval: half }: Estimate): string {
+  return `${mean.toFixed(3)} ± ${half.toFixed(3)}`;
+}
+
+const percent = ({ mean, interval: half }: Estimate) => `${(100 * mean).toFixed(1)} ± ${(100 * half).toFixed(1)} %`;
 const kilobytes = ({ mean }: Estimate) => (mean / 1024).toFixed(0);
 
 const COLUMNS: readonly Column[] = [
-  { title: "ACC", figure: "acc", text: share },
-  { title: "gain", figure: "gain", text: share },
-  { title: "BWT", figure: "bwt", text: share },
-  { title: "forgetting", figure: "forgetting", text: share },
-  { title: "learning", figure: "learning", text: share },
-  { title: "newest", figure: "newest", text: share },
+  { title: "ACC", figure: "acc", text: interval },
+  { title: "gain", figure: "gain", text: interval },
+  { title: "BWT", figure: "bwt", text: interval },
+  { title: "forgetting", figure: "forgetting", text: interval },
+  { title: "learning", figure: "learning", text: interval },
+  { title: "newest", figure: "newest", text: interval },
   { title: "unrelated", figure: "collateral", text: percent },
 ];
 
@@ -48,7 +52,7 @@ export function extraTable(result: ProblemResult): string | null {
   if (names.length === 0) return null;
   const rows = rowsOf(result).map(([name, runs]) => [
     SETTINGS[name].label,
-    ...names.map((extra) => share(estimate(figure(runs, extra)))),
+    ...names.map((extra) => interval(estimate(figure(runs, extra)))),
   ]);
   return table(["", ...names.map((name) => EXTRA_TITLES[name] ?? name)], rows);
 }

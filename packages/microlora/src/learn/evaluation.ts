@@ -63,8 +63,12 @@ export class Evaluation {
     else this.output.fill(0);
     if (weights === undefined) this.adapter.forwardAdd(x, this.output);
     else addDeltaOf(this.adapter, weights, x, this.output);
-    if (gate !== 1) for (let i = 0; i < base.length; i++) this.output[i] = base[i]! + gate * this.output[i]!;
     const { runtime, outFeatures } = this.adapter;
+    if (gate !== 1) {
+      const { kernels, scratch } = runtime;
+      kernels.apply(this.#outputAt, this.#outputAt, outFeatures, 1 - gate);
+      kernels.apply(this.#outputAt, scratch.input.place(base), outFeatures, -1);
+    }
     const { loss, score } = lossAt(runtime, this.#settings, this.#outputAt, outFeatures, signal, reference, gradient);
     this.score = score;
     if (loss !== null && !Number.isFinite(loss)) {
