@@ -7,11 +7,15 @@ const read = (name) => {
   return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : undefined;
 };
 const LABELS = {
-  offset: "constant offset behind the model (384 parameters)",
-  slow: "slow weights behind the model (6,144)",
-  twoSpeeds: "two speeds behind the model, as `Personalizer` has by default (6,528 parameters, 128 kept clicks)",
-  transformer: "adapters inside the model (6,144)",
+  offset: () => "constant offset behind the model (384)",
+  slow: () => "slow weights behind the model (6,144)",
+  twoSpeeds: () => "two speeds behind the model, as in the first run (6,528, and 128 kept clicks)",
+  small: (count) => `adapters inside the model, as many as the slow weights (${count})`,
+  everywhere: (count) => `adapters inside the model, at every projection (${count})`,
+  withRecall: (count) => `the same with recall behind the model (${count}, and 128 kept clicks)`,
 };
+const BEHIND = ["offset", "slow", "twoSpeeds"];
+const INSIDE = ["small", "everywhere", "withRecall"];
 
 const AIMS = { free: "unseen MRR", careful: "the same at a cost of at most 1 %" };
 
@@ -32,51 +36,61 @@ export function writeReport() {
 
 function searchPart({ machine, parameters, tuningSeeds, rows }) {
   const base = rows[0].runs;
-  const gains = (contender, rule) =>
-    rows.find((row) => row.contender === contender && row.rule === rule)?.runs.map(({ unseen }) => unseen);
+  const labelOf = ({ contender, settings }) => LABELS[contender](parameters[settings.place]?.toLocaleString("en-US"));
+  const runsOf = (contender, rule) => rows.find((row) => row.contender === contender && row.rule === rule)?.runs;
   const isSame = (a, b) => a.contender === b.contender && JSON.stringify(a.settings) === JSON.stringify(b.settings);
   const table = rows
     .filter((row) => rows.find((each) => isSame(each, row)) === row)
     .map((row) => {
       const aims = rows.filter((each) => isSame(each, row)).map(({ rule }) => AIMS[rule]);
       return cells(
-        LABELS[row.contender],
+        labelOf(row),
         aims.join("; "),
         settingsText(row.settings),
+        row.runs.length,
         spread(row.runs.map(({ unseen }) => unseen)),
         signed(row.runs.map((run) => run.unseen - run.base.unseen)),
         percent(row.runs.map((run) => run.unrelated / run.base.unrelated - 1)),
       );
     });
-  const compared = ["free", "careful"].flatMap((rule) => {
-    const inside = gains("transformer", rule);
-    if (inside === undefined) return [];
-    return ["offset", "slow", "twoSpeeds"].flatMap((contender) => {
-      const behind = gains(contender, rule);
-      if (behind === undefined) return [];
-      return [cells(LABELS[contender], AIMS[rule], signed(inside.map((value, i) => value - behind[i])))];
-    });
-  });
-  const perClick = rows
-    .filter(({ contender }) => contender === "transformer")
-    .flatMap(({ runs }) => runs.map(({ msPerClick }) => msPerClick));
+  const compared = ["free", "careful"].flatMap((rule) =>
+    INSIDE.flatMap((contender) => {
+      const inside = runsOf(contender, rule);
+      if (inside === undefined) return [];
+      const differences = BEHIND.map((other) => {
+        const behind = new Map(runsOf(other, rule)?.map(({ seed, unseen }) => [seed, unseen]));
+        return behind.size === 0 ? "" : signed(inside.map(({ seed, unseen }) => unseen - behind.get(seed)));
+      });
+      const row = rows.find((each) => each.contender === contender && each.rule === rule);
+      return [cells(labelOf(row), AIMS[rule], ...differences)];
+    }),
+  );
+  const perClick = rows.flatMap(({ runs }) => runs.map((run) => run.msPerClick)).filter(Number.isFinite);
   return [
     "## A user's taste in the emoji search, MiniLM\n",
     "`npm run bench:onnx:learning -- --model FOLDER`\n",
     "The task of the first run (`npm start`: the same corpus, queries, tastes by topic, split by stem, 50 results shown, the first wanted one",
-    `clicked), embedded by MiniLM. Adapters inside the model and slow weights behind it have ${parameters.toLocaleString("en-US")} parameters each, learn from each`,
-    "click at once and once, by the same loss: cross-entropy over the cosines of what was shown. Inside, its exact gradients through the",
-    "transformer, AdamW; documents keep the embeddings of the base. Behind, the settings of the first run with the rate of the slow weights times a factor.",
-    `Tuned on ${tuningSeeds.length} users of the tuning groups, for either aim; ${base.length} users of the other groups were run once after that, ${range(base.map(({ clicks }) => clicks))} clicks each.\n`,
+    "clicked), embedded by MiniLM. All learn from each click at once and once, by the same loss: cross-entropy over the cosines of what was",
+    "shown. Inside, its exact gradients through the transformer, AdamW; documents keep the embeddings of the base. Behind, the settings of",
+    "the first run with the rate of the slow weights times a factor. In brackets, the parameters of a user.",
+    `Tuned on ${tuningSeeds.length} users of the tuning groups, for either aim; ${base.length} new users of the other groups were run once after that, ${range(base.map(({ clicks }) => clicks))} clicks each.\n`,
     `MRR of the base: ${spread(base.map(({ base }) => base.unseen))} on unseen queries, ${spread(base.map(({ base }) => base.unrelated))} on unrelated ones.\n`,
-    cells("learner", "tuned for", "settings chosen", "MRR, unseen queries", "above the base", "MRR, unrelated"),
-    cells("---", "---", "---", "---", "---", "---"),
+    cells(
+      "learner",
+      "tuned for",
+      "settings chosen",
+      "users",
+      "MRR, unseen queries",
+      "above the base",
+      "MRR, unrelated",
+    ),
+    cells("---", "---", "---", "---", "---", "---", "---"),
     ...table,
-    "\nAdapters inside the model minus what learns behind it, MRR on unseen queries, user by user:\n",
-    cells("beside", "both tuned for", "difference"),
-    cells("---", "---", "---"),
+    "\nAdapters inside the model minus what learns behind it, both tuned for the same, MRR on unseen queries, user by user:\n",
+    cells("inside", "tuned for", "minus offset", "minus slow weights", "minus two speeds"),
+    cells("---", "---", "---", "---", "---"),
     ...compared,
-    `\nA click inside the model took ${range(perClick)} ms on a machine that others were using.`,
+    `\nA click inside the model took ${range(perClick)} ms on a machine that many others were using.`,
     `${machineText(machine)}\n`,
   ];
 }

@@ -1,9 +1,10 @@
 // Usage: node learning/search.mjs [--model FOLDER] [--tuning-seeds 1,2,3,4] [--seeds 31,32,…,50]
 // One user's taste in the emoji search, learned click by click: adapters inside MiniLM beside what learns behind it. Settings are
-// chosen on users of the tuning groups; users of the other groups are run once after that. Writes results/search.json and the report.
-import { writeFileSync } from "node:fs";
+// chosen on users of the tuning groups; users of the other groups are run once after that. Writes results/search.json and the report;
+// what the file has already, of the same settings and users, is not run again.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { isDeepStrictEqual, parseArgs } from "node:util";
 import { loadCorpus } from "../../../packages/cli/dist/demo/corpus.js";
 import { Evaluator, IDENTITY } from "../../../packages/cli/dist/demo/evaluate.js";
 import { TASK } from "../../../packages/cli/dist/demo/hyperparameters.js";
@@ -47,12 +48,21 @@ const CONTENDERS = {
 /** What a learner may cost on unrelated keywords while it is tuned: nothing said, or 1 % of their MRR. */
 const RULES = { free: Number.POSITIVE_INFINITY, careful: 0.01 };
 
+const out = join(import.meta.dirname, "results/search.json");
+const tuningSeeds = seedsOf(values["tuning-seeds"]);
+const before = existsSync(out) ? JSON.parse(readFileSync(out, "utf8")) : { rows: [], tuned: {} };
 const setup = await setUp(resolve(values.model));
 const tuned = {};
 for (const [contender, { run, grid }] of Object.entries(CONTENDERS)) {
   const tried = [];
   for (const settings of grid) {
-    const runs = await runAll(run, settings, seedsOf(values["tuning-seeds"]), "tuning");
+    const known = isDeepStrictEqual(before.tuningSeeds, tuningSeeds) ? before.tuned[contender] : undefined;
+    const same = known?.find((each) => isDeepStrictEqual(each.settings, settings));
+    if (same !== undefined) {
+      tried.push(same);
+      continue;
+    }
+    const runs = await runAll(run, settings, tuningSeeds, "tuning");
     const [gain, cost] = [meanOf(runs, gainOf), meanOf(runs, costOf)];
     tried.push({ settings, gain, cost });
     console.error(
@@ -66,23 +76,34 @@ for (const [contender, tried] of Object.entries(tuned)) {
   for (const [rule, limit] of Object.entries(RULES)) {
     const best = tried.filter(({ cost }) => cost <= limit).toSorted((a, b) => b.gain - a.gain)[0];
     if (best === undefined) continue;
-    const same = rows.find((row) => row.contender === contender && row.settings === best.settings);
-    const runs =
-      same?.runs ?? (await runAll(CONTENDERS[contender].run, best.settings, seedsOf(values.seeds), "others"));
+    const runs = await runOthers(CONTENDERS[contender].run, best.settings);
     rows.push({ contender, rule, settings: best.settings, runs });
     console.error(`${contender} ${rule}: ${meanOf(runs, ({ unseen }) => unseen).toFixed(4)}`);
   }
 }
-const parameters = Object.fromEntries(
-  Object.entries(setup.models).map(([place, { model }]) => [place, parametersOf(model, PLACES[place])]),
-);
-const out = join(import.meta.dirname, "results/search.json");
 writeFileSync(
   out,
-  `${JSON.stringify({ machine: machine(), parameters, tuningSeeds: seedsOf(values["tuning-seeds"]), tuned, rows }, null, 1)}\n`,
+  `${JSON.stringify({ machine: machine(), parameters: parameters(), tuningSeeds, tuned, rows }, null, 1)}\n`,
 );
 writeReport();
 for (const { model } of Object.values(setup.models)) await model[Symbol.asyncDispose]();
+
+/** Of a user's adapters, by where they are. */
+function parameters() {
+  const places = Object.entries(setup.models);
+  return Object.fromEntries(places.map(([place, { model }]) => [place, parametersOf(model, PLACES[place])]));
+}
+
+/** The users of the other groups, but those whom the file has with these settings. */
+async function runOthers(run, settings) {
+  const known = [...before.rows, ...rows].filter((row) => isDeepStrictEqual(row.settings, settings));
+  const runs = [];
+  for (const seed of seedsOf(values.seeds)) {
+    const same = known.flatMap((row) => row.runs).find((each) => each.seed === seed);
+    runs.push(same ?? (await runAll(run, settings, [seed], "others"))[0]);
+  }
+  return runs;
+}
 
 function parametersOf({ modules }, { rank }) {
   return modules.reduce((sum, { inFeatures, outFeatures }) => sum + rank * (inFeatures + outFeatures), 0);
