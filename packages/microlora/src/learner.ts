@@ -1,13 +1,8 @@
 import type { AdapterState } from "./adapter/lora-adapter.js";
 import type { Method } from "./adapter/methods.js";
 import { checkAllFinite, checkFloats, checkRange } from "./base/check.js";
-import {
-  checkLearnerState,
-  decodeLearner,
-  encodeLearner,
-  type LearnerParts,
-  type LearnerState,
-} from "./checkpoint/learner-state.js";
+import { checkLearnerState, type LearnerParts, type LearnerState } from "./checkpoint/learner-check.js";
+import { decodeLearner, encodeLearner } from "./checkpoint/learner-state.js";
 import { capacityOf } from "./learn/capacity.js";
 import type { KeptRequest } from "./learn/example.js";
 import { writeNoise } from "./learn/exploration.js";

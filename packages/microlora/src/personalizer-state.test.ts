@@ -134,6 +134,14 @@ describe("hostile files", () => {
     expectRefusal(() => decodePersonalizer(lying), "corrupt-checkpoint");
   });
 
+  test("recall that routes by a gate, as it once did, is refused by its version, not as damaged", async () => {
+    const old = withHeader(await small(), ({ recall }) => {
+      for (const key of ["nullSimilarity", "learningRate"]) delete recall[key];
+      Object.assign(recall, { gateFrom: 0.2, gateTo: 0.5 });
+    });
+    expectRefusal(() => decodePersonalizer(old), "unsupported-version", "recall");
+  });
+
   test("kept clicks that are not finite, or of a length that no click has, are refused", async () => {
     const parts = partsOf(await small());
     for (let i = 0; i < 12; i++) {

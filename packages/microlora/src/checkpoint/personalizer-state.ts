@@ -5,14 +5,8 @@ import { checkPersonalizer, type ResolvedPersonalizer, SLOW_MODULE } from "../le
 import type { RecallConfig, RecallState } from "../learn/recall.js";
 import { type Body, corrupt, readContainer, VERSION, writeContainer } from "./container.js";
 import { checkStored, count, record } from "./fields.js";
-import {
-  checkLearnerState,
-  type LearnerParts,
-  type LearnerState,
-  partsBlocks,
-  partsHeader,
-  readParts,
-} from "./learner-state.js";
+import { checkLearnerState, type LearnerParts, type LearnerState } from "./learner-check.js";
+import { partsBlocks, partsHeader, readParts } from "./learner-state.js";
 import { checkState, type MicroLoraState, readState, stateBlocks, stateHeader } from "./state.js";
 
 /** Everything that a `Personalizer` is. */

@@ -1,5 +1,5 @@
 import type { AdapterShape } from "./contract.js";
-import { type Exact, exact, RANKS, range, SIZES } from "./kernels.test-support.js";
+import { type Arena, type Exact, exact, RANKS, range, SIZES } from "./kernels.test-support.js";
 
 export interface Case extends AdapterShape {
   /** How far, in floats, arrays lie from a multiple of 16 bytes. */
@@ -61,4 +61,27 @@ export function exactGradient(
   const outer = (c: Float32Array, row: Float32Array) =>
     range(rank).flatMap((j) => Array.from(row, (value) => scaling * c[j]! * value));
   return [...outer(v, x), ...outer(u, g), ...(bias ? g : [])];
+}
+
+/** Random operands of one request with the adapter, in the arena. */
+export function operands(arena: Arena, shape: Case, rows = 1) {
+  arena.clear();
+  const { rank, inFeatures, outFeatures, shift } = shape;
+  const values = {
+    w: arena.random(blockLength(shape)),
+    x: arena.random(rows * inFeatures),
+    g: arena.random(outFeatures),
+    y: arena.random(rows * outFeatures),
+    u: arena.random(rows * rank),
+    v: arena.random(rank),
+  };
+  const pointers = {
+    w: arena.place(values.w, shift),
+    x: arena.place(values.x, shift + 1),
+    g: arena.place(values.g, shift + 2),
+    y: arena.place(values.y, shift + 3),
+    u: arena.place(values.u, shift),
+    v: arena.place(values.v, shift + 1),
+  };
+  return { values, ...pointers };
 }

@@ -1,0 +1,152 @@
+import type { AdapterState } from "../adapter/lora-adapter.js";
+import type { Method } from "../adapter/methods.js";
+import { checkRange } from "../base/check.js";
+import { shown } from "../base/errors.js";
+import type { Baseline } from "../learn/exploration.js";
+import type { GuardState } from "../learn/guard.js";
+import { checkLearner, type LearnerConfig, type ResolvedLearner, resolveLearner } from "../learn/learner-config.js";
+import type { PendingRequest } from "../learn/pending-requests.js";
+import type { ReplayState } from "../learn/replay.js";
+import type { GroupState } from "../learn/statistics.js";
+import { corrupt } from "./container.js";
+import { array, checkStored, count, record } from "./fields.js";
+import { checkState, type MicroLoraState } from "./state.js";
+
+/** Everything that a `Learner` is. */
+export interface LearnerState {
+  readonly config: ResolvedLearner;
+  readonly lora: MicroLoraState;
+  readonly boundaryState: readonly number[];
+  readonly boundaries: number;
+  readonly limited: number;
+  readonly explorations: number;
+  readonly baseline: Baseline;
+  readonly reference: Baseline;
+  readonly pending: { readonly now: number; readonly requests: readonly PendingRequest[] };
+  readonly replay: ReplayState | null;
+  readonly guard: GuardState | null;
+  readonly modules: readonly GroupState[];
+  readonly sessions: readonly GroupState[];
+}
+
+/** All of it but the MicroLora. */
+export type LearnerParts = Omit<LearnerState, "lora">;
+
+/** The settings in the one order in which they are written. */
+export function configHeader(config: ResolvedLearner): object {
+  const { score, temperature, margin, exploration, pending, replay, boundary, guard, maxDelta, undo, seed } = config;
+  return {
+    score,
+    temperature,
+    margin,
+    exploration,
+    pending: { count: pending.count, bytes: pending.bytes, age: pending.age },
+    replay: replay && { bytes: replay.bytes, perUpdate: replay.perUpdate },
+    boundary: boundary && { name: boundary.name, settings: boundary.settings },
+    guard: guard && { hold: guard.hold, share: guard.share, every: guard.every, strictness: guard.strictness },
+    maxDelta,
+    undo,
+    seed,
+  };
+}
+
+/** Refuses a state, of a file or of a caller, that no `Learner` could be in. @throws MicroLoraError */
+export function checkLearnerState(state: LearnerState, methods?: readonly Method[]): LearnerState {
+  const fields = record(state, "state");
+  const { config } = state;
+  for (const part of ["config", "baseline", "reference", "pending"]) record(fields[part], part);
+  record(config.pending, "config.pending");
+  for (const part of [config.replay, config.guard, config.boundary, state.replay, state.guard]) {
+    if (part !== null) record(part, "config");
+  }
+  if (config.boundary !== null) record(config.boundary.settings, "config.boundary.settings");
+  checkStored(() => checkLearner(config));
+  const complete = JSON.stringify(configHeader(resolveLearner(config as LearnerConfig)));
+  if (JSON.stringify(configHeader(config)) !== complete) corrupt("config", "is not complete");
+  checkState(state.lora, methods);
+  for (const counter of ["boundaries", "limited", "explorations"] as const) count(state[counter], counter);
+  for (const [i, value] of array(state.boundaryState, "boundaryState").entries()) finite(value, `boundaryState[${i}]`);
+  for (const name of ["baseline", "reference"] as const) {
+    count(state[name].count, `${name}.count`);
+    finite(state[name].mean, `${name}.mean`);
+    if (!(finite(state[name].variance, `${name}.variance`) >= 0)) corrupt(`${name}.variance`, "is negative");
+  }
+  checkPending(state);
+  checkParts(state, methods);
+  for (const groups of ["modules", "sessions"] as const) checkGroups(state[groups], groups);
+  return state;
+}
+
+function checkPending({ pending, lora }: LearnerState): void {
+  const now = finite(pending.now, "pending.now");
+  let last = Number.NEGATIVE_INFINITY;
+  const ids = new Set<unknown>();
+  for (const request of array(pending.requests, "pending.requests") as readonly PendingRequest[]) {
+    record(request, "pending.requests");
+    const { id, at, session, latencyMicroseconds, noise } = request;
+    if (latencyMicroseconds !== null && !(finite(latencyMicroseconds, "pending.latencyMicroseconds") >= 0)) {
+      corrupt("pending.latencyMicroseconds", "is negative");
+    }
+    if (typeof id !== "string" || ids.has(id)) corrupt("pending.requests", `${shown(id)} is no id of its own`);
+    if (session !== null && typeof session !== "string") corrupt("pending.session", `is ${shown(session)}`);
+    if (finite(at, "pending.at") < last || at > now) corrupt("pending.at", "is out of order");
+    checkGate(request.gate);
+    checkVectors([request.x, request.base, ...(noise === null ? [] : [noise])], request.module, lora);
+    ids.add(id);
+    last = at;
+  }
+}
+
+function checkParts({ config, replay, guard, lora }: LearnerState, methods: readonly Method[] | undefined): void {
+  if ((config.replay === null) !== (replay === null))
+    corrupt("replay", "has a configuration or examples, but not both");
+  if ((config.guard === null) !== (guard === null)) corrupt("guard", "has a configuration or a state, but not both");
+  if (replay !== null) {
+    count(replay.seen, "replay.seen");
+    count(replay.draws, "replay.draws");
+  }
+  if (guard !== null) {
+    for (const key of ["offered", "updates", "promoted", "rejected"] as const) count(guard[key], `guard.${key}`);
+    const adapters = guard.accepted as readonly AdapterState[] | null;
+    if (adapters !== null) checkState({ ...lora, adapters }, methods);
+  }
+  for (const { x, base, gate, signal, module } of [...(replay?.examples ?? []), ...(guard?.held ?? [])]) {
+    checkGate(gate);
+    checkVectors([x, base, ...signal.items], module, lora);
+  }
+}
+
+export function checkGate(gate: unknown): void {
+  checkStored(() => checkRange(gate as number, 0, 1, "gate"));
+}
+
+function checkVectors([x, ...outputs]: readonly Float32Array[], module: string, { config }: MicroLoraState): void {
+  const dimensions = config.modules.find((known) => known.module === module);
+  if (dimensions === undefined) corrupt("module", `${shown(module)} has no adapter`);
+  for (const [vector, width] of [
+    [x, dimensions.inFeatures],
+    ...outputs.map((y) => [y, dimensions.outFeatures]),
+  ] as const) {
+    const good = vector instanceof Float32Array && vector.length === width && vector.every(Number.isFinite);
+    if (!good) corrupt("example", `has a vector that is not ${String(width)} finite float32 values`);
+  }
+}
+
+function checkGroups(groups: readonly GroupState[], where: string): void {
+  for (const group of array(groups, where) as readonly GroupState[]) {
+    record(group, where);
+    if (typeof group.name !== "string") corrupt(where, `has the name ${shown(group.name)}`);
+    count(group.count, `${where}.count`);
+    finite(group.rewardSum, `${where}.rewardSum`);
+    for (const pair of array(group.latencies, `${where}.latencies`)) {
+      const [bucket, requests, ...rest] = array(pair, `${where}.latencies`);
+      count(bucket, `${where}.latencies`);
+      count(requests, `${where}.latencies`);
+      if (rest.length > 0) corrupt(`${where}.latencies`, "are no pairs");
+    }
+  }
+}
+
+function finite(value: unknown, where: string): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : corrupt(where, `is ${shown(value)}`);
+}
