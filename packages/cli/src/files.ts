@@ -11,9 +11,9 @@ export async function requireFile(path: string): Promise<void> {
 
 /** Refuses, before any work is done, a path that could not be written at its end. @throws FormatError `cannot-write` */
 export async function requireWritable(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory()) throw new FormatError("cannot-write", path, "is a folder", "Give the path of a file");
   try {
-    const found = await stat(path).catch(() => undefined);
-    if (found?.isDirectory()) throw Object.assign(new Error("a folder"), { syscall: "open", code: "EISDIR" });
     await access(found === undefined ? dirname(path) : path, constants.W_OK);
   } catch (cause) {
     throw fileError(cause, path, "writing");
