@@ -54,7 +54,7 @@ export function backward(model: Model, request: BackwardRequest): Backward {
     const derivation = new Derivation(prepared.model.graph, path.values, prepared.constants);
     try {
       const gradients = derivation.run(path.nodes, seeds ?? ends[0]!, wrt);
-      return { model: derivation.finish(prepared.model, gradients), gradients, missing };
+      return { model: prepared.expand(derivation.finish(prepared.model, gradients)), gradients, missing };
     } catch (error) {
       if (!(error instanceof OnnxError && error.code === "unsupported-operator") || !derivation.current) throw error;
       refused.set(derivation.current, error.message);

@@ -1,6 +1,6 @@
 import { OnnxError } from "../base/errors.js";
 import { GraphBuilder } from "../graph/builder.js";
-import { tensorOfConstant } from "../graph/constants.js";
+import { constantsOf, numbersOf } from "../graph/constants.js";
 import type { Graph, Model, Node, Tensor, TensorType } from "../graph/ir.js";
 import { valueNames } from "../graph/verbs.js";
 import { rowOf } from "./table.js";
@@ -27,7 +27,7 @@ export class Derivation {
     const names = valueNames(graph);
     this.#builder = new GraphBuilder("grad/", (name) => names.has(name));
     this.#constants = new Map([...known, ...constantsOf(graph)]);
-    this.#guards = guardsOf(graph);
+    this.#guards = guardsOf(graph, this.#constants);
   }
 
   /** @returns the gradient's name by value of `wrt` */
@@ -36,12 +36,12 @@ export class Derivation {
     else for (const [value, seed] of seeds) if (this.#active.has(value)) this.#share(value, seed);
     for (const node of path.toReversed()) this.#differentiate(node);
     this.current = undefined;
-    const gradients = new Map<string, string>();
-    for (const value of wrt) {
+    const sums = wrt.flatMap((value) => {
       const gradient = this.#sum(value);
-      if (gradient !== undefined) gradients.set(value, this.#named(value, gradient));
-    }
-    return gradients;
+      return gradient === undefined ? [] : [[value, gradient] as const];
+    });
+    const free = new Set(this.#builder.nodes.flatMap(({ outputs }) => outputs));
+    return new Map(sums.map(([value, sum]) => [value, free.delete(sum) ? sum : this.#named(value, sum)]));
   }
 
   /** The model with what was derived, and the gradients as further outputs. */
@@ -69,6 +69,10 @@ export class Derivation {
   #differentiate(node: Node): void {
     const gradients = node.outputs.map((output) => (this.#active.has(output) ? this.#sum(output) : undefined));
     if (gradients.every((gradient) => gradient === undefined)) return;
+    if (this.#guards.get(node.inputs[2] ?? "") === node.outputs[0]) {
+      this.#share(node.inputs[2]!, gradients[0]!);
+      return;
+    }
     this.current = node;
     const row = rowOf(node);
     if (typeof row !== "function") return;
@@ -102,6 +106,7 @@ export class Derivation {
     return sum;
   }
 
+  /** A name of its own for a gradient that is another output already, or an input of the graph. */
   #named(value: string, gradient: string): string {
     const name = this.#builder.fresh(value);
     this.#builder.add({ name, op: "Identity", domain: "", inputs: [gradient], outputs: [name], attributes: {} });
@@ -139,29 +144,18 @@ export class Derivation {
 
 /**
  * By softmax, the value without the NaN of rows in which nothing may be attended to: torch exports `Where(IsNaN(s), 0, s)`.
- * The derivative is that of `s` elsewhere and 0 there, for which it has to be written with the guarded value.
+ * The derivative is that of `s` elsewhere and 0 there: that of softmax written with the guarded value, which is 0 there.
  */
-function guardsOf({ nodes }: Graph): ReadonlyMap<string, string> {
+function guardsOf({ nodes }: Graph, constants: ReadonlyMap<string, Tensor>): ReadonlyMap<string, string> {
+  const isZero = (value: string) => numbersOf(constants.get(value))?.every((number) => number === 0) === true;
   const softmaxes = new Set(nodes.flatMap(({ op, outputs }) => (op === "Softmax" ? outputs : [])));
   const tests = new Map(
     nodes.flatMap(({ op, inputs, outputs }) => (op === "IsNaN" ? [[outputs[0]!, inputs[0]!]] : [])),
   );
   return new Map(
     nodes.flatMap(({ op, inputs, outputs }) => {
-      const guarded = op === "Where" ? tests.get(inputs[0]!) : undefined;
+      const guarded = op === "Where" && isZero(inputs[1]!) ? tests.get(inputs[0]!) : undefined;
       return guarded !== undefined && guarded === inputs[2] && softmaxes.has(guarded) ? [[guarded, outputs[0]!]] : [];
     }),
   );
-}
-
-/** What is the same in every run: initializers that no input overrides, and Constant nodes. */
-function constantsOf(graph: Graph): ReadonlyMap<string, Tensor> {
-  const fed = new Set(graph.inputs.map(({ name }) => name));
-  const constants = new Map([...graph.initializers].filter(([name]) => !fed.has(name)));
-  for (const node of graph.nodes) {
-    if (node.domain !== "" || node.op !== "Constant") continue;
-    const tensor = tensorOfConstant(node);
-    if (tensor) constants.set(node.outputs[0]!, tensor);
-  }
-  return constants;
 }

@@ -1,6 +1,7 @@
 import { tensorOf } from "../graph/builder.js";
 import { inferGraph, inferTypes } from "../graph/infer/infer.js";
 import type { Model, Node, Tensor } from "../graph/ir.js";
+import { condense } from "../graph/passes/condense.js";
 import { lower, lowerPrecision } from "../graph/passes/lower.js";
 import { raiseOpset } from "../graph/passes/raise-opset.js";
 import { widen } from "../graph/passes/widen.js";
@@ -12,14 +13,18 @@ export interface Prepared {
   readonly refused: ReadonlyMap<Node, string>;
   /** Integers that are computed, and the same in every run. */
   readonly constants: ReadonlyMap<string, Tensor>;
+  /** @see Condensed */
+  expand(derived: Model): Model;
 }
 
 /**
- * The model as derivatives are written for: opset 20 or later, float32 where it was 16 bits, activations not rounded, and
- * the fused operators between `wrt` and the loss in simpler ones. Others keep their kernels.
+ * The model as derivatives are written for: opset 20 or later, float32 where it was 16 bits, activations not rounded,
+ * normalisations and GELU in one node, and the fused operators between `wrt` and the loss in simpler ones. Others keep
+ * their kernels.
  */
 export function prepare(model: Model, wrt: readonly string[], ends: readonly string[]): Prepared {
-  const plain = inferTypes(lowerPrecision(widen(raiseOpset(model)).model));
+  const modern = lowerPrecision(widen(raiseOpset(model)).model);
+  const { model: plain, expand } = condense(isTyped(modern) ? modern : inferTypes(modern), new Set(wrt));
   const path = new Set(reach(plain.graph, wrt, ends).nodes);
   const { model: lowered, refused } = lower(plain, (node) => path.has(node));
   const { graph, known } = inferGraph(lowered.graph, lowered.opsets);
@@ -28,5 +33,9 @@ export function prepare(model: Model, wrt: readonly string[], ends: readonly str
     const isWhole = data.every((value): value is number => typeof value === "number");
     if (isWhole && graph.types.get(name)?.dtype === "int64") constants.set(name, tensorOf("int64", data, dims));
   }
-  return { model: { ...lowered, graph }, refused, constants };
+  return { model: { ...lowered, graph }, refused, constants, expand };
+}
+
+function isTyped({ graph }: Model): boolean {
+  return graph.nodes.every(({ outputs }) => outputs.every((output) => output === "" || graph.types.has(output)));
 }

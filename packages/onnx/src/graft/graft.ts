@@ -6,10 +6,11 @@ import type { Site } from "./sites.js";
 
 /** The pair of inputs through which a weight gets its adapters. */
 export interface Port {
-  /** Input A [rows, inFeatures, rank]; rows is 1 for one adapter that serves all rows of a batch, else their number. */
+  /** Input A [rows, inFeatures, rank]; without `hasRows` [inFeatures, rank], for one adapter that serves the whole batch. */
   readonly loraA: string;
-  /** Input B [rows, rank, outFeatures], with the scaling in it. */
+  /** Input B [rows, rank, outFeatures] or [rank, outFeatures], with the scaling in it. */
   readonly loraB: string;
+  readonly hasRows: boolean;
   readonly inFeatures: number;
   /** Of the whole weight, where the modules are slices of it. */
   readonly outFeatures: number;
@@ -26,8 +27,8 @@ export interface Graft {
 }
 
 export interface GraftOptions {
-  /** Rows of A and B: 1, or a symbol for a number known only when the graph runs. */
-  readonly rows: Dim;
+  /** Rows of A and B, undefined for matrices that all rows share. */
+  readonly rows: Dim | undefined;
   /** What inference knows of a value. */
   typeOf(value: string): TensorType | undefined;
 }
@@ -43,11 +44,12 @@ export function graft(model: Model, modules: readonly Module[], options: GraftOp
     const { inFeatures, sites } = members[0]!;
     const outFeatures = members[0]!.slice?.whole ?? members[0]!.outFeatures;
     const label = members.length === 1 ? members[0]!.name : (members[0]!.slice?.of ?? members[0]!.name);
-    const port = { loraA: `${label}.lora_A`, loraB: `${label}.lora_B`, inFeatures, outFeatures, modules: members };
-    inputs.push(input(port.loraA, [options.rows, inFeatures, `rank.${i}`]));
-    inputs.push(input(port.loraB, [options.rows, `rank.${i}`, outFeatures]));
-    for (const site of sites) writer.write(site, port.loraA, port.loraB, outFeatures);
-    return { ...port, batch: sites.map((site) => writer.batchOf(site)).reduce((a, b) => (a === b ? a : undefined)) };
+    const [loraA, loraB] = [`${label}.lora_A`, `${label}.lora_B`];
+    const rows = options.rows === undefined ? [] : [options.rows];
+    inputs.push(input(loraA, [...rows, inFeatures, `rank.${i}`]), input(loraB, [...rows, `rank.${i}`, outFeatures]));
+    for (const site of sites) writer.write(site, loraA, loraB, outFeatures);
+    const batch = sites.map((site) => writer.batchOf(site)).reduce((a, b) => (a === b ? a : undefined));
+    return { loraA, loraB, hasRows: rows.length > 0, inFeatures, outFeatures, modules: members, batch };
   });
   const grafted = sorted({ ...writer.into(graph), inputs: [...graph.inputs, ...inputs] });
   return { model: { ...model, graph: grafted }, ports };
@@ -125,25 +127,27 @@ class Writer {
     const builder = this.#builder;
     const x = dtype === undefined || dtype === "float32" ? site.input : this.#cast(site.input, "float32");
     const isBatch = shape?.length === 3 && this.#batches.includes(shape[0]!);
-    const shared = this.#options.rows === 1;
-    const size = shared ? builder.ints(-1, site.inFeatures) : this.#rowsThen(loraA, -1, site.inFeatures);
-    const rows = (shared ? shape?.length === 2 : isBatch) ? x : this.#once("Reshape", [x, size]);
-    const [a, b] = [loraA, loraB].map((factor) => (shared ? this.#once("Squeeze", [factor, builder.ints(0)]) : factor));
-    const value = builder.op("MatMul", [builder.op("MatMul", [rows, a!]), b!]);
-    return { value, shaped: shared ? shape?.length === 2 : isBatch };
+    const shared = this.#options.rows === undefined;
+    const shaped = shared ? shape?.length === 2 : isBatch;
+    const size = () => (shared ? builder.ints(-1, site.inFeatures) : this.#rowsThen(loraA, -1, site.inFeatures));
+    const rows = shaped ? x : this.#once("Reshape", [x, size()]);
+    const product = shared ? "Gemm" : "MatMul";
+    return { value: builder.op(product, [builder.op(product, [rows, loraA]), loraB]), shaped };
   }
 
   /** A[row, id] B, gathered from the tables of all rows laid under one another. */
   #embedding(site: Site, loraA: string, loraB: string): { value: string; shaped: boolean } {
     const builder = this.#builder;
-    const flat = builder.op("Reshape", [builder.op("Cast", [site.input], { to: INT64 }), this.#rowsThen(loraA, -1)]);
+    const shared = this.#options.rows === undefined;
+    const size = shared ? builder.ints(-1) : this.#rowsThen(loraA, -1);
+    const flat = builder.op("Reshape", [builder.op("Cast", [site.input], { to: INT64 }), size]);
     const positive = builder.op("Where", [
       builder.op("Less", [flat, builder.constant("int64", [0], [])]),
       builder.op("Add", [flat, builder.constant("int64", [site.inFeatures], [])]),
       flat,
     ]);
-    const ids = this.#options.rows === 1 ? positive : builder.op("Add", [positive, this.#offsets(site, loraA)]);
-    const table = builder.op("Flatten", [loraA], { axis: 2 });
+    const ids = shared ? positive : builder.op("Add", [positive, this.#offsets(site, loraA)]);
+    const table = shared ? loraA : builder.op("Flatten", [loraA], { axis: 2 });
     return { value: builder.op("MatMul", [builder.op("Gather", [table, ids]), loraB]), shaped: false };
   }
 
@@ -167,9 +171,7 @@ class Writer {
 
   /** The shape [rows of A, ...rest]. */
   #rowsThen(loraA: string, ...rest: number[]): string {
-    const builder = this.#builder;
-    if (typeof this.#options.rows === "number") return builder.ints(this.#options.rows, ...rest);
-    return builder.op("Concat", [this.#rowCount(loraA), builder.ints(...rest)], { axis: 0 });
+    return this.#builder.op("Concat", [this.#rowCount(loraA), this.#builder.ints(...rest)], { axis: 0 });
   }
 
   #rowCount(loraA: string): string {

@@ -149,10 +149,22 @@ function comesFromSoftmax(links: Links, value: string): boolean {
   return false;
 }
 
+/** What was found of the products of a graph, each of which several projections meet. */
+const products = new WeakMap<Links, Map<Node, boolean>>();
+
 /** Whether a product multiplies the outputs of two projections, rather than one with its own scale or activation. */
 function isProduct(links: Links, node: Node, isWeight: IsWeight): boolean {
   if (node.op !== "Mul") return false;
-  const [left, right] = node.inputs.map((input) => weightsBehind(links, input, isWeight)) as [Set<Node>, Set<Node>];
+  const known = products.get(links) ?? new Map<Node, boolean>();
+  products.set(links, known);
+  const found = known.get(node) ?? haveOwnWeights(links, node, isWeight);
+  known.set(node, found);
+  return found;
+}
+
+/** Whether each factor has weights behind it, and not the same ones. */
+function haveOwnWeights(links: Links, { inputs }: Node, isWeight: IsWeight): boolean {
+  const [left, right] = inputs.map((input) => weightsBehind(links, input, isWeight)) as [Set<Node>, Set<Node>];
   if (left.size === 0 || right.size === 0) return false;
   return left.size !== right.size || [...left].some((weight) => !right.has(weight));
 }

@@ -1,4 +1,4 @@
-import type { Node, Tensor } from "./ir.js";
+import type { Graph, Node, Tensor } from "./ir.js";
 
 /** The tensor that a Constant node gives, undefined for one that holds no tensor of numbers. */
 export function tensorOfConstant(node: Node): Tensor | undefined {
@@ -21,6 +21,18 @@ function float32s(values: readonly number[], dims: readonly number[]): Tensor {
 
 function bytesOf({ buffer }: BigInt64Array | Float32Array): Tensor["data"] {
   return { kind: "bytes", bytes: new Uint8Array(buffer as ArrayBuffer) };
+}
+
+/** What is the same in every run: initializers that no input overrides, and Constant nodes. */
+export function constantsOf(graph: Graph): ReadonlyMap<string, Tensor> {
+  const fed = new Set(graph.inputs.map(({ name }) => name));
+  const constants = new Map([...graph.initializers].filter(([name]) => !fed.has(name)));
+  for (const node of graph.nodes) {
+    if (node.domain !== "" || node.op !== "Constant") continue;
+    const tensor = tensorOfConstant(node);
+    if (tensor) constants.set(node.outputs[0]!, tensor);
+  }
+  return constants;
 }
 
 type Read = (view: DataView, at: number) => number;

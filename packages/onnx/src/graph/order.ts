@@ -21,7 +21,8 @@ export function sortNodes(nodes: readonly Node[], surroundings: Surroundings): r
   const { known, outer } = surroundings;
   const isThere = (name: string) => known.has(name) || producers.has(name) || outer?.has(name) === true;
   for (const name of surroundings.outputs) if (!isThere(name)) throw unknown(name, "the graph's outputs");
-  for (const node of nodes) for (const name of usesOf(node)) if (!isThere(name)) throw unknown(name, describe(node));
+  for (const node of nodes)
+    for (const name of takenBy(node)) if (name !== "" && !isThere(name)) throw unknown(name, describe(node));
   return isSorted(nodes, producers) ? nodes : depthFirst(nodes, producers);
 }
 
@@ -33,6 +34,12 @@ export function usesOf(node: Node): ReadonlySet<string> {
   }
   uses.delete("");
   return uses;
+}
+
+/** The same where it need not be once each, nor without "": most nodes hold no graph. */
+function takenBy(node: Node): Iterable<string> {
+  for (const name in node.attributes) if (node.attributes[name]!.kind === "graph") return usesOf(node);
+  return node.inputs;
 }
 
 /** What a nested graph takes from the graphs around it. */
@@ -65,7 +72,10 @@ function producersOf(nodes: readonly Node[], known: ReadonlySet<string>): Map<st
 }
 
 function isSorted(nodes: readonly Node[], producers: ReadonlyMap<string, number>): boolean {
-  return nodes.every((node, index) => [...usesOf(node)].every((name) => (producers.get(name) ?? -1) < index));
+  return nodes.every((node, index) => {
+    for (const name of takenBy(node)) if ((producers.get(name) ?? -1) >= index) return false;
+    return true;
+  });
 }
 
 /** Depth first, without recursion: a chain of nodes may be longer than the stack. */

@@ -92,8 +92,9 @@ export function adapterFeeds(ports: readonly Port[], rows: readonly (MicroLora |
         first += lora.rank;
       }
     }
-    feeds[port.loraA] = floats(a, [rows.length, port.inFeatures, rank]);
-    feeds[port.loraB] = floats(b, [rows.length, rank, port.outFeatures]);
+    const leading = port.hasRows ? [rows.length] : [];
+    feeds[port.loraA] = floats(a, [...leading, port.inFeatures, rank]);
+    feeds[port.loraB] = floats(b, [...leading, rank, port.outFeatures]);
   }
   return feeds;
 }

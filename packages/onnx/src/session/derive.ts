@@ -1,6 +1,7 @@
 import { backward, type NoGradient } from "../autodiff/backward.js";
 import { OnnxError } from "../base/errors.js";
 import { batchOf, graft, type Port } from "../graft/graft.js";
+import { linksOf } from "../graft/links.js";
 import type { Module } from "../graft/modules.js";
 import { GraphBuilder } from "../graph/builder.js";
 import { symbol } from "../graph/dim.js";
@@ -34,9 +35,22 @@ export type TypeOf = (value: string) => TensorType | undefined;
 /** Rows of A and B in the graph that serves: 1 or those of the batch, which only the run knows. */
 const ANY_ROWS = "lora_rows";
 
-/** The model with adapters, to run. */
-export function deriveInference(model: Model, modules: readonly Module[], typeOf: TypeOf): Derived {
-  return graft(model, modules, { rows: ANY_ROWS, typeOf });
+/**
+ * The model with adapters, to run. It says of its values what inference knows of them, since onnxruntime takes much longer to
+ * load a graph that does not; but only what the file says where onnxruntime would fuse more for knowing more, so that the
+ * zero adapter gives the same bits.
+ */
+export function deriveInference(model: Model, modules: readonly Module[], types: Graph["types"]): Derived {
+  const { graph } = model;
+  const typed = isFusedByShape(graph) ? model : { ...model, graph: { ...graph, types } };
+  return graft(typed, modules, { rows: ANY_ROWS, typeOf: (value) => types.get(value) });
+}
+
+/** Whether onnxruntime fuses more if it knows shapes: biases with products before them, sums with normalisations behind. */
+function isFusedByShape(graph: Graph): boolean {
+  const { constant } = linksOf(graph);
+  const isVector = (input: string) => (constant(input)?.dims.at(-1) ?? 1) > 1;
+  return graph.nodes.some(({ op, inputs }) => op === "LayerNormalization" || (op === "Add" && inputs.some(isVector)));
 }
 
 /**
@@ -58,8 +72,8 @@ export function deriveTraining(
   return { model: derived, ports, loss: value, lossInputs: inputs, gradients, missing };
 }
 
-function rowsOf(graph: Graph, mode: RowMode): Dim {
-  return mode === "shared" ? 1 : (batchOf(graph) ?? ANY_ROWS);
+function rowsOf(graph: Graph, mode: RowMode): Dim | undefined {
+  return mode === "shared" ? undefined : (batchOf(graph) ?? ANY_ROWS);
 }
 
 /** The model with the loss as its only output, and without what the loss does not need. */

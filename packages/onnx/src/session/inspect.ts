@@ -24,7 +24,7 @@ export function inspectModel(model: Model): readonly ModuleReport[] {
   const { types } = inferTypes(model).graph;
   const { modules, refusals } = findModules(model.graph, shapesOfOne(types));
   const whole = modules.filter(({ slice }) => slice === undefined);
-  const { model: grafted, ports } = graft(model, whole, { rows: 1, typeOf: (value) => types.get(value) });
+  const { model: grafted, ports } = graft(model, whole, { rows: undefined, typeOf: (value) => types.get(value) });
   const missing = missingGradients(grafted, ports);
   const reports = modules.map(({ name, role, inFeatures, outFeatures, sites, slice }) => ({
     module: name,

@@ -114,7 +114,7 @@ export class LoraModel implements AsyncDisposable {
     const found = findModules(files.model.graph, shapesOfOne(types));
     if (found.modules.length === 0) refuseBranches(files.model.graph);
     const modules = selectModules(found.modules, options.targets);
-    const inference = deriveInference(files.model, modules, typeOf);
+    const inference = deriveInference(files.model, modules, types);
     const bytes = encodeDerived(inference.model, files);
     const session = await createSession(options.ort, bytes, files, options.sessionOptions ?? {});
     return new LoraModel(files, options, fingerprint, { found, modules, inference, typeOf }, session);

@@ -35,8 +35,10 @@ export function filesAt(path: string): ModelFiles {
   const file = realpathSync(path);
   const folder = dirname(file);
   const locate = (location: string) => relative(folder, realpathSync(join(dirname(path), location)));
-  const model = mapTensors(readModelFile(path), (tensor) => withLocation(tensor, locate));
-  const outside = [...externalLocations(model)].find((location) => isAbsolute(location) || location.startsWith(".."));
+  const read = readModelFile(path);
+  const locations = [...externalLocations(read)];
+  const model = locations.length === 0 ? read : mapTensors(read, (tensor) => withLocation(tensor, locate));
+  const outside = locations.map(locate).find((location) => isAbsolute(location) || location.startsWith(".."));
   if (outside !== undefined) return filesInMemory(readAll(path));
   return {
     model,

@@ -1,6 +1,6 @@
 import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
-import type { Model, ValueInfo } from "../graph/ir.js";
+import type { Model } from "../graph/ir.js";
 import { encodeModel } from "../graph/serde/write.js";
 import type { ModelFiles } from "./files.js";
 import type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./ort.js";
@@ -16,22 +16,11 @@ export function toOrt(ort: Ort, feeds: Readonly<Record<string, HostTensor>>): Re
 }
 
 /**
- * A derived graph as a file of a few hundred KB, whose weights stay in the files of the model, with all that the model says
- * of its values: onnxruntime then optimises it as it does the model, and the zero adapter gives the same bits.
+ * A derived graph as a file of a few hundred KB, whose weights stay in the files of the model, with the types of its values:
+ * from these onnxruntime sees which buffers can be used again, of which it otherwise compares each with every other.
  */
 export function encodeDerived(model: Model, { self }: ModelFiles): Uint8Array {
   return encodeModel(model, { self, types: true });
-}
-
-/** The model without types between inputs and outputs, nor the shapes of those: sessions are made much faster. */
-export function withoutShapes(model: Model): Model {
-  const bare = (info: ValueInfo): ValueInfo =>
-    info.type === undefined ? info : { name: info.name, type: { dtype: info.type.dtype, shape: undefined } };
-  const { graph } = model;
-  return {
-    ...model,
-    graph: { ...graph, types: new Map(), inputs: graph.inputs.map(bare), outputs: graph.outputs.map(bare) },
-  };
 }
 
 /**
@@ -70,7 +59,7 @@ function refused(where: string, cause: unknown, remedy: string): OnnxError {
 }
 
 /** Options of a caller over others, objects in them merged. */
-function mergeOptions(base: OrtSessionOptions, over: OrtSessionOptions): OrtSessionOptions {
+export function mergeOptions(base: OrtSessionOptions, over: OrtSessionOptions): OrtSessionOptions {
   const merged: Record<string, unknown> = { ...base };
   for (const [name, value] of Object.entries(over)) {
     const known = merged[name];

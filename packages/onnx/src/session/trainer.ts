@@ -9,9 +9,10 @@ import { type AdapterGradients, adapterFeeds, adapterGradients } from "./adapter
 import { deriveTraining, type RowMode, type Training, type TypeOf } from "./derive.js";
 import { type Feeds, type Sizes, sliceAxis, sliceFeeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
+import { foldingOptions } from "./folding.js";
 import { MemoryEstimate } from "./memory.js";
 import type { Ort, OrtSession, OrtSessionOptions } from "./ort.js";
-import { createSession, encodeDerived, runSession, toOrt, withoutShapes } from "./tensors.js";
+import { createSession, encodeDerived, mergeOptions, runSession, toOrt } from "./tensors.js";
 
 interface TrainerOptions {
   readonly files: ModelFiles;
@@ -101,7 +102,8 @@ export class Trainer implements AsyncDisposable {
     const training = deriveTraining(files.model, modules, loss, mode, typeOf);
     const model = simplify(training.model);
     const memory = new MemoryEstimate(model.graph);
-    const session = await createSession(ort, encodeDerived(withoutShapes(model), files), files, sessionOptions);
+    const options = mergeOptions(foldingOptions(model.graph, sessionOptions), sessionOptions);
+    const session = await createSession(ort, encodeDerived(model, files), files, options);
     return { training, session, memory };
   }
 

@@ -15,15 +15,32 @@ function broadcasting(derive: (context: VjpContext, g: string, input: number) =>
 
 export const add = broadcasting((_, g) => g);
 
-export const sub = broadcasting(({ builder }, g, i) => (i === 0 ? g : builder.op("Neg", [g])));
+export const sub = broadcasting((context, g, i) => (i === 0 ? g : negated(context, g)));
+
+/** A product, which onnxruntime computes on all threads, as it does not Neg. */
+function negated(context: VjpContext, value: string): string {
+  return context.builder.op("Mul", [value, scalarLike(context, -1, context.node.inputs[0]!)]);
+}
 
 export const mul = broadcasting(({ node, builder }, g, i) => builder.op("Mul", [g, node.inputs[1 - i]!]));
 
 /** d(a/b) = da/b - y db/b */
-export const div = broadcasting(({ node, builder }, g, i) => {
-  const share = builder.op("Div", [g, node.inputs[1]!]);
-  return i === 0 ? share : builder.op("Neg", [builder.op("Mul", [share, node.outputs[0]!])]);
+export const div = broadcasting((context, g, i) => {
+  const { node, builder } = context;
+  const share = quotient(context, g);
+  return i === 0 ? share : negated(context, builder.op("Mul", [share, node.outputs[0]!]));
 });
+
+/** g / b; a product where b is one number in every run, since that is faster. */
+function quotient(context: VjpContext, g: string): string {
+  const { node, builder } = context;
+  const [a = "", b = ""] = node.inputs;
+  const [divisor, ...others] = numbersOf(context.constantOf(b)) ?? [];
+  const inverse = 1 / (divisor ?? 0);
+  if (others.length > 0 || !Number.isFinite(inverse) || (shapeOf(context, b)?.length ?? 1) > 0)
+    return builder.op("Div", [g, b]);
+  return builder.op("Mul", [g, scalarLike(context, inverse, a)]);
+}
 
 /** da^b = b a^(b-1) da + y ln(a) db, the second where a > 0 */
 export const pow = broadcasting((context, g, i) => {

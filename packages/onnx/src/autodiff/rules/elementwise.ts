@@ -51,7 +51,8 @@ function exponentials({ op, x }: Unary, combine: "Add" | "Sub"): string {
 }
 
 export const abs = unary(({ op, g, x }) => op("Mul", g, op("Sign", x)));
-export const neg = unary(({ op, g }) => op("Neg", g));
+/** A product, which onnxruntime computes on all threads, as it does not Neg. */
+export const neg = unary(({ op, g, c }) => op("Mul", g, c(-1)));
 export const exp = unary(({ op, g, y }) => op("Mul", g, y));
 export const log = unary(({ op, g, x }) => op("Div", g, x));
 export const sqrt = unary(({ op, g, y, c }) => op("Div", op("Mul", g, c(0.5)), y));
@@ -69,7 +70,7 @@ export const acosh = unary(({ op, g, x, c }) => op("Div", g, op("Sqrt", op("Sub"
 export const atanh = unary((row) => row.op("Div", row.g, oneLessSquare(row, row.x)));
 /** d erf(x)/dx = 2/sqrt(pi) exp(-x^2) */
 export const erf = unary(({ op, g, x, c }) =>
-  op("Mul", g, op("Mul", op("Exp", op("Neg", op("Mul", x, x))), c(2 / Math.sqrt(Math.PI)))),
+  op("Mul", g, op("Mul", op("Exp", op("Mul", op("Mul", x, c(-1)), x)), c(2 / Math.sqrt(Math.PI)))),
 );
 export const sigmoid = unary(({ op, g, y, c }) => op("Mul", g, op("Mul", y, op("Sub", c(1), y))));
 export const tanh = unary((row) => row.op("Mul", row.g, oneLessSquare(row, row.y)));

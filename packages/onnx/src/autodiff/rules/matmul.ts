@@ -32,7 +32,24 @@ function rightGradient(context: VjpContext, g: string, a: string, b: string): st
     const gradientRows = builder.op("Reshape", [g, builder.ints(-1, outer as number)]);
     return builder.op("MatMul", [builder.op("Transpose", [rows], { perm: [1, 0] }), gradientRows]);
   }
-  return unbroadcastBatch(context, builder.op("MatMul", [transposed(context, a), g]), b, a);
+  return unbroadcastBatch(context, productOfTransposed(context, a, g), b, a);
+}
+
+/**
+ * A^T g, or (g^T A)^T where g is narrower than A is: onnxruntime is slow at transposing the left factor, and attention's
+ * probabilities [tokens, tokens] are wider than its values.
+ */
+function productOfTransposed(context: VjpContext, a: string, g: string): string {
+  const { node, builder } = context;
+  if (!isNarrower(context, node.inputs[1]!, a)) return builder.op("MatMul", [transposed(context, a), g]);
+  const rank = Math.max(...node.inputs.map((input) => shapeOf(context, input)!.length));
+  return transposed(context, builder.op("MatMul", [transposed(context, g, rank), a]), rank);
+}
+
+/** Whether g, as wide as b, has fewer columns than a has. */
+function isNarrower(context: VjpContext, b: string, a: string): boolean {
+  const [own, other] = [shapeOf(context, b)?.at(-1), shapeOf(context, a)?.at(-1)];
+  return typeof own === "number" && (typeof other !== "number" || own < other);
 }
 
 function isSize(dim: number | string | undefined): boolean {
@@ -40,9 +57,8 @@ function isSize(dim: number | string | undefined): boolean {
 }
 
 /** A value with its last two dimensions exchanged. */
-function transposed(context: VjpContext, value: string): string {
+function transposed(context: VjpContext, value: string, rank = shapeOf(context, value)!.length): string {
   const { builder } = context;
-  const rank = shapeOf(context, value)!.length;
   const axes = Array.from({ length: rank }, (_, axis) => axis);
   return builder.op("Transpose", [value], { perm: [...axes.slice(0, -2), rank - 1, rank - 2] });
 }
@@ -121,7 +137,11 @@ export const gemm: Vjp = (context) => {
   const product = (left: string, right: string, tLeft: number, tRight: number) =>
     builder.op("Gemm", [left, right], { transA: tLeft, transB: tRight, alpha });
   const dA = () => (transA ? product(b, g, transB, 1) : product(g, b, 0, 1 - transB));
-  const dB = () => (transB ? product(g, a, 1, transA) : product(a, g, 1 - transA, 0));
+  const dB = () => {
+    if (transB) return product(g, a, 1, transA);
+    if (transA || !isNarrower(context, b, a)) return product(a, g, 1 - transA, 0);
+    return builder.op("Transpose", [product(g, a, 1, 0)], { perm: [1, 0] });
+  };
   const dC = (value: string) => {
     const sum = unbroadcast(context, g, value, node.outputs[0]!);
     return beta === 1 ? sum : builder.op("Mul", [sum, scalarLike(context, beta, value)]);

@@ -1,6 +1,6 @@
 import { OnnxError } from "../../base/errors.js";
 import { GraphBuilder } from "../builder.js";
-import { tensorOfConstant } from "../constants.js";
+import { constantsOf } from "../constants.js";
 import type { Graph, Model, Node, Tensor } from "../ir.js";
 import { usesOf } from "../order.js";
 import { unsupported } from "../unsupported.js";
@@ -134,13 +134,4 @@ function lowerNode(node: Node, lowering: Lowering, surroundings: Surroundings): 
 
 function identity(name: string, input: string, output: string): Node {
   return { name, op: "Identity", domain: "", inputs: [input], outputs: [output], attributes: {} };
-}
-
-function constantsOf(graph: Graph): ReadonlyMap<string, Tensor> {
-  const constants = new Map(graph.initializers);
-  for (const node of graph.nodes) {
-    const tensor = node.op === "Constant" ? tensorOfConstant(node) : undefined;
-    if (tensor) constants.set(node.outputs[0]!, tensor);
-  }
-  return constants;
 }

@@ -1,12 +1,11 @@
-import type { KnownInts } from "../infer/context.js";
-import { inferGraph } from "../infer/infer.js";
+import { constantsOf, numbersOf } from "../constants.js";
 import type { Graph, Model, Node, Shape, TensorType } from "../ir.js";
 import { replaceUses } from "../verbs.js";
 
 /** What a check needs to know of values. */
 interface Facts {
   type(value: string): TensorType | undefined;
-  known(value: string): KnownInts | undefined;
+  numbers(value: string): readonly number[] | undefined;
 }
 
 type IsIdle = (node: Node, facts: Facts) => boolean;
@@ -19,8 +18,8 @@ function sameShape(a: Shape | undefined, b: Shape | undefined): boolean {
   return a !== undefined && b !== undefined && a.length === b.length && a.every((size, axis) => size === b[axis]);
 }
 
-const stepsForward: IsIdle = ({ inputs }, { known }) =>
-  !inputs[4] || known(inputs[4])?.data.every((step) => typeof step === "number" && step > 0) === true;
+const stepsForward: IsIdle = ({ inputs }, { numbers }) =>
+  !inputs[4] || numbers(inputs[4])?.every((step) => step > 0) === true;
 
 /** When a node gives its first input back. */
 const IDLE: { readonly [op: string]: IsIdle } = {
@@ -37,11 +36,18 @@ const IDLE: { readonly [op: string]: IsIdle } = {
   Unsqueeze: keepsShape,
 };
 
-/** The model without nodes that give their input back; one that makes an output of the graph stays. */
+/**
+ * The model without nodes that give their input back; one that makes an output of the graph stays.
+ * @param model with types
+ */
 export function removeIdle(model: Model): Model {
-  const { graph, known } = inferGraph(model.graph, model.opsets);
-  const facts: Facts = { type: (value) => graph.types.get(value), known: (value) => known.get(value) };
-  return { ...model, graph: without(model.graph, (node) => isIdle(node, facts)) };
+  const { graph } = model;
+  const constants = constantsOf(graph);
+  const facts: Facts = {
+    type: (value) => graph.types.get(value),
+    numbers: (value) => numbersOf(constants.get(value)),
+  };
+  return { ...model, graph: without(graph, (node) => isIdle(node, facts)) };
 }
 
 function isIdle(node: Node, facts: Facts): boolean {

@@ -9,7 +9,8 @@ import { sorted, valueNames } from "../verbs.js";
 /**
  * The model with the integers that its shapes are computed from written anew: what is the same in every run is a constant;
  * shapes of Reshape and Expand are constants where 0, -1 or 1 can say what they mean; the rest is computed from the sizes of
- * the inputs, each expression once. onnxruntime takes seconds less to load what exporters write as thousands of nodes.
+ * the inputs, each expression once. onnxruntime takes seconds less to load what exporters write as thousands of nodes. With
+ * types of all values.
  */
 export function simplifyShapes(model: Model): Model {
   const { graph, known } = inferGraph(model.graph, model.opsets);
@@ -26,10 +27,18 @@ export function simplifyShapes(model: Model): Model {
     }
     return renamed.inputs.some((name, index) => name !== node.inputs[index]) ? renamed : node;
   });
-  if (nodes.every((node, index) => node === graph.nodes[index])) return model;
-  const initializers = new Map([...graph.initializers, ...writer.builder.initializers]);
-  const all = [...nodes, ...writer.builder.nodes];
-  return { ...model, graph: sorted({ ...model.graph, nodes: all, initializers }) };
+  if (nodes.every((node, index) => node === graph.nodes[index])) return { ...model, graph };
+  const { nodes: added, initializers } = writer.builder;
+  const { types } = inferGraph({ ...graph, nodes: added, outputs: [], initializers }, model.opsets).graph;
+  return {
+    ...model,
+    graph: sorted({
+      ...graph,
+      nodes: [...nodes, ...added],
+      initializers: new Map([...graph.initializers, ...initializers]),
+      types: new Map([...graph.types, ...types]),
+    }),
+  };
 }
 
 function isShapeOf({ op, domain }: Node, input: number): boolean {

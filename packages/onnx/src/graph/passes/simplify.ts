@@ -1,4 +1,3 @@
-import { inferTypes } from "../infer/infer.js";
 import type { Model } from "../ir.js";
 import { prune } from "../verbs.js";
 import { inlineFunctions } from "./inline-functions.js";
@@ -23,7 +22,6 @@ export function simplify(model: Model): Model {
     removeIdle,
     shareEqual,
     pruned,
-    inferTypes,
   ];
   return passes.reduce((each, pass) => pass(each), model);
 }
