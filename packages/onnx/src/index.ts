@@ -37,7 +37,6 @@ export {
   type AdapterOptions,
   type GradientOptions,
   type GradientRequest,
-  type Gradients,
   type LearnOptions,
   type LearnResult,
   LoraModel,
@@ -47,3 +46,4 @@ export {
 export { ModelLearner, type ModelLearnerConfig, type ModelLearnerReport } from "./session/model-learner.js";
 export { type ModelSource, openModel } from "./session/open.js";
 export type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./session/ort.js";
+export type { Gradients } from "./session/trainer.js";

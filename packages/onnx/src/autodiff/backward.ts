@@ -113,5 +113,6 @@ function cutOff({ nodes, values }: Reach, refused: ReadonlyMap<Node, string>): M
 function reasonOf(node: Node, refused: ReadonlyMap<Node, string>): NoGradient | undefined {
   const problem = refused.get(node) ?? (rowOf(node) === "unsupported" ? "this operator has no rule" : undefined);
   if (problem === undefined) return undefined;
-  return { reason: "cut-off", node: node.name, op: node.op, domain: node.domain, problem };
+  const name = node.name || (node.outputs.find(Boolean) ?? "");
+  return { reason: "cut-off", node: name, op: node.op, domain: node.domain, problem };
 }

@@ -99,7 +99,10 @@ export function adapterFeeds(ports: readonly Port[], rows: readonly (MicroLora |
   return feeds;
 }
 
-/** Gradients of the fed A and B as gradients of the adapters; rows that share an adapter are added up. */
+/**
+ * Gradients of the fed A and B as gradients of the adapters; rows that share an adapter are added up.
+ * @param ports those whose gradients are known; a gradient that is not there is zero
+ */
 export function adapterGradients(
   ports: readonly Port[],
   rows: readonly (MicroLora | null)[],

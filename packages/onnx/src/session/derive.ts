@@ -68,7 +68,11 @@ export function deriveTraining(
   const { model: scored, value, inputs } = addLoss(grafted, loss, typeOf);
   const wrt = ports.flatMap(({ loraA, loraB }) => [loraA, loraB]);
   const { model: derived, gradients, missing } = backward(simplify(scored), { seeds: { loss: value }, wrt });
-  if (gradients.size === 0) refuseAll(missing);
+  if (gradients.size === 0)
+    refuseCutOff(
+      missing,
+      modules.map(({ name }) => name),
+    );
   return { model: derived, ports, loss: value, lossInputs: inputs, gradients, missing };
 }
 
@@ -119,7 +123,8 @@ function refuseOutput(name: string, graph: Graph): never {
   throw new OnnxError("unknown-value", name, "is no output of this model", `Name one of ${outputs}`);
 }
 
-function refuseAll(missing: ReadonlyMap<string, NoGradient>): never {
+/** @throws OnnxError `unsupported-operator`, or `unknown-value` where the loss does not depend on any of the modules */
+export function refuseCutOff(missing: ReadonlyMap<string, NoGradient>, modules: readonly string[]): never {
   const cut = [...missing.values()].find((each) => each.reason === "cut-off");
   if (cut?.reason !== "cut-off") {
     throw new OnnxError(
@@ -133,7 +138,7 @@ function refuseAll(missing: ReadonlyMap<string, NoGradient>): never {
   throw new OnnxError(
     "unsupported-operator",
     cut.node,
-    `${operator} cuts every adapter off from the loss: ${cut.problem}`,
+    `${operator} cuts off ${modules.slice(0, 8).join(", ")}${modules.length > 8 ? ", …" : ""} from the loss: ${cut.problem}`,
     "Choose targets nearer to the output",
   );
 }

@@ -1,9 +1,10 @@
 import { backward, type NoGradient } from "../autodiff/backward.js";
 import { graft, type Port } from "../graft/graft.js";
-import { findModules } from "../graft/modules.js";
+import { findModules, type Module } from "../graft/modules.js";
 import type { Role } from "../graft/roles.js";
 import { inferTypes } from "../graph/infer/infer.js";
 import type { Model, ValueInfo } from "../graph/ir.js";
+import type { TypeOf } from "./derive.js";
 import { shapesOfOne } from "./memory.js";
 
 /** What can be done with one module of a model. */
@@ -24,8 +25,7 @@ export function inspectModel(model: Model): readonly ModuleReport[] {
   const { types } = inferTypes(model).graph;
   const { modules, refusals } = findModules(model.graph, shapesOfOne(types));
   const whole = modules.filter(({ slice }) => slice === undefined);
-  const { model: grafted, ports } = graft(model, whole, { rows: undefined, typeOf: (value) => types.get(value) });
-  const missing = missingGradients(grafted, ports);
+  const missing = notLearnable(model, whole, (value) => types.get(value));
   const reports = modules.map(({ name, role, inFeatures, outFeatures, sites, slice }) => ({
     module: name,
     role,
@@ -47,8 +47,9 @@ export function inspectModel(model: Model): readonly ModuleReport[] {
   return [...reports, ...refused];
 }
 
-/** Why modules get no gradient of any output. */
-function missingGradients(model: Model, ports: readonly Port[]): ReadonlyMap<string, string> {
+/** Why modules get no gradient of the outputs, by module: the operator and the node that cut it off. */
+export function notLearnable(base: Model, modules: readonly Module[], typeOf: TypeOf): ReadonlyMap<string, string> {
+  const { model, ports } = graft(base, modules, { rows: undefined, typeOf });
   const { graph } = model;
   const outputs = inferTypes(model).graph.outputs.filter(({ type }) => type?.dtype.startsWith("float"));
   const seeds = outputs.map(({ name, type }): ValueInfo => ({ name: `${name}.gradient`, type }));
@@ -57,6 +58,14 @@ function missingGradients(model: Model, ports: readonly Port[]): ReadonlyMap<str
     seeds: new Map(outputs.map(({ name }) => [name, `${name}.gradient`])),
     wrt: ports.map(({ loraB }) => loraB),
   });
+  return reasonsOf(ports, missing);
+}
+
+/** The same by what a derivation says of inputs A and B. */
+export function reasonsOf(
+  ports: readonly Port[],
+  missing: ReadonlyMap<string, NoGradient>,
+): ReadonlyMap<string, string> {
   return new Map(
     ports.flatMap(({ loraB, modules }) => {
       const reason = missing.get(loraB);

@@ -6,18 +6,19 @@ import { findModules, type Module, type Modules, matchPattern, selectModules, ty
 import { inferTypes } from "../graph/infer/infer.js";
 import type { Dim, Graph, ValueInfo } from "../graph/ir.js";
 import type { Loss } from "../loss/loss.js";
-import { type AdapterGradients, type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
+import { type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
 import { completeFeeds } from "./complete.js";
 import { type Derived, deriveInference, type TypeOf } from "./derive.js";
 import { checkFeeds, type Feeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
 import { fingerprintOf } from "./fingerprint.js";
+import { notLearnable } from "./inspect.js";
 import { learnFrom } from "./learn.js";
 import { shapesOfOne } from "./memory.js";
 import { modern } from "./modern.js";
 import type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./ort.js";
 import { createSession, encodeDerived, runSession, toOrt } from "./tensors.js";
-import { Trainer } from "./trainer.js";
+import { type Gradients, Trainer } from "./trainer.js";
 
 export interface OpenOptions {
   /** `onnxruntime-node` or `onnxruntime-web`. */
@@ -45,12 +46,6 @@ export interface GradientRequest {
   readonly loss: Loss;
   /** Rows that are computed at a time, where the loss allows it; as many as the memory limit by default. */
   readonly microBatch?: number;
-}
-
-export interface Gradients {
-  readonly loss: number;
-  /** By adapter and module. */
-  readonly gradients: ReadonlyMap<MicroLora, AdapterGradients>;
 }
 
 /** Whose gradients are wanted. */
@@ -85,6 +80,8 @@ export class LoraModel implements AsyncDisposable {
   readonly #inference: Derived;
   readonly #session: OrtSession;
   readonly #trainer: Trainer;
+  readonly #typeOf: TypeOf;
+  #notLearnable: ReadonlyMap<string, string> | undefined;
   #disposed = false;
 
   private constructor(files: ModelFiles, options: OpenOptions, fingerprint: string, parts: Parts, session: OrtSession) {
@@ -94,6 +91,7 @@ export class LoraModel implements AsyncDisposable {
     this.found = parts.found;
     this.modules = parts.modules;
     this.#inference = parts.inference;
+    this.#typeOf = parts.typeOf;
     this.#session = session;
     this.#batch = batchOf(files.model.graph);
     this.#trainer = new Trainer({
@@ -123,6 +121,15 @@ export class LoraModel implements AsyncDisposable {
   /** The onnxruntime that it was opened with. */
   get ort(): Ort {
     return this.#options.ort;
+  }
+
+  /**
+   * The chosen modules that no output has a gradient for, and why: the operator and the node that cut them off. Found out when
+   * first asked for, which takes about as long as a derivation.
+   */
+  get notLearnable(): ReadonlyMap<string, string> {
+    this.#notLearnable ??= notLearnable(this.#files.model, this.modules, this.#typeOf);
+    return this.#notLearnable;
   }
 
   /** The inputs that a run takes. */
@@ -187,8 +194,8 @@ export class LoraModel implements AsyncDisposable {
 
   /** One step of learning: the loss, its gradients, and the adapters' own update. @throws as `gradients`; nothing has changed then */
   async learn(request: GradientRequest, options: LearnOptions): Promise<LearnResult> {
-    const { loss, gradients } = await this.gradients(request, options);
-    return { loss, ...learnFrom(gradients, options.learningRate) };
+    const { loss, gradients, missing } = await this.gradients(request, options);
+    return { loss, ...learnFrom(gradients, options.learningRate), missing };
   }
 
   /** Frees the sessions; adapters live on. */
@@ -215,6 +222,8 @@ export interface LearnResult {
   readonly loss: number;
   /** Length of the whole gradient. */
   readonly gradientNorm: number;
+  /** The modules that this loss gives no gradient, and why; they stay as they are. */
+  readonly missing: ReadonlyMap<string, string>;
 }
 
 /** A merged decoder has every module in the branches of an If, which one is told by each run. */

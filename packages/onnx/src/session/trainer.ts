@@ -1,15 +1,17 @@
 import type { MicroLora } from "microlora";
 import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
+import type { Port } from "../graft/graft.js";
 import type { Module } from "../graft/modules.js";
 import type { Dim, Model } from "../graph/ir.js";
 import { simplify } from "../graph/passes/simplify.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, adapterFeeds, adapterGradients } from "./adapters.js";
-import { deriveTraining, type RowMode, type Training, type TypeOf } from "./derive.js";
+import { deriveTraining, type RowMode, refuseCutOff, type Training, type TypeOf } from "./derive.js";
 import { type Feeds, type Sizes, sliceAxis, sliceFeeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
 import { foldingOptions } from "./folding.js";
+import { reasonsOf } from "./inspect.js";
 import { MemoryEstimate } from "./memory.js";
 import type { Ort, OrtSession, OrtSessionOptions } from "./ort.js";
 import { createSession, encodeDerived, mergeOptions, runSession, toOrt } from "./tensors.js";
@@ -29,6 +31,14 @@ interface Request {
   readonly feeds: Feeds;
   readonly loss: Loss;
   readonly microBatch?: number;
+}
+
+export interface Gradients {
+  readonly loss: number;
+  /** By adapter and module. */
+  readonly gradients: ReadonlyMap<MicroLora, AdapterGradients>;
+  /** The modules that this loss gives no gradient, and why: the operator and the node that cut them off. */
+  readonly missing: ReadonlyMap<string, string>;
 }
 
 interface Prepared {
@@ -54,11 +64,13 @@ export class Trainer implements AsyncDisposable {
     rows: readonly (MicroLora | null)[],
     sizes: Sizes,
     base: () => Promise<Readonly<Record<string, HostTensor>>>,
-  ): Promise<{ readonly loss: number; readonly gradients: ReadonlyMap<MicroLora, AdapterGradients> }> {
+  ): Promise<Gradients> {
     const { typeOf } = this.#options;
     let known: ReturnType<typeof base> | undefined;
     const lossFeeds = await loss.feeds({ feeds, rows: sizes.rows, typeOf, base: () => (known ??= base()) });
     const prepared = await this.#prepare(loss, rows.length === 1 ? "shared" : "each");
+    const { training } = prepared;
+    for (const adapter of new Set(rows)) if (adapter !== null) checkLearnable(training, adapter);
     const cuts =
       microBatch === undefined
         ? this.#cutsThatFit(prepared, loss, sizes, lossFeeds)
@@ -78,7 +90,7 @@ export class Trainer implements AsyncDisposable {
         "Check the feeds, and lower the learning rate if it grew",
       );
     checkGradients(sums);
-    return { loss: total, gradients: sums };
+    return { loss: total, gradients: sums, missing: reasonsOf(training.ports, training.missing) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -142,9 +154,24 @@ export class Trainer implements AsyncDisposable {
     const gradientOf = (input: string): HostTensor | undefined => outputs[training.gradients.get(input) ?? ""];
     return {
       loss: (outputs[training.loss]!.data as Float32Array)[0]!,
-      gradients: adapterGradients(training.ports, partRows, gradientOf),
+      gradients: adapterGradients(learnablePorts(training), partRows, gradientOf),
     };
   }
+}
+
+/** The ports that no operator cuts off from the loss. */
+function learnablePorts({ ports, missing }: Training): readonly Port[] {
+  return ports.filter(({ loraB }) => missing.get(loraB)?.reason !== "cut-off");
+}
+
+/** @throws OnnxError `unsupported-operator` for an adapter of which nothing can learn */
+function checkLearnable(training: Training, adapter: MicroLora): void {
+  const hasPart = ({ modules }: Port) => modules.some(({ name }) => adapter.getAdapter(name) !== undefined);
+  const ports = training.ports.filter(hasPart);
+  const learnable = new Set(learnablePorts(training));
+  if (ports.length === 0 || ports.some((port) => learnable.has(port))) return;
+  const names = ports.flatMap(({ modules }) => modules.map(({ name }) => name));
+  refuseCutOff(training.missing, names);
 }
 
 type Cuts = readonly (readonly [from: number, to: number])[];
