@@ -30,6 +30,8 @@ export {
   type TransformersModel,
   type TransformersPipeline,
 } from "./session/attach.js";
+export { browserCache } from "./session/browser-cache.js";
+export type { DerivationCache } from "./session/derivation-cache.js";
 export type { Feeds } from "./session/feeds.js";
 export type { ModelBytes } from "./session/files.js";
 export { inspectModel, type ModuleReport } from "./session/inspect.js";

@@ -8,16 +8,17 @@ const MANY = 4096;
  * Options for a graph of gradients: constants are not folded where that would do nothing but store each weight transposed,
  * since products take them transposed as they are. It saves a second and a copy of the weights for a model of 500 MB.
  *
+ * @param isNeeded what `isFoldingNeeded` says of the graph
  * @param given the caller's, which may ask for fewer optimisations than that needs
  */
-export function foldingOptions(graph: Graph, given: OrtSessionOptions): OrtSessionOptions {
+export function foldingOptions(isNeeded: boolean, given: OrtSessionOptions): OrtSessionOptions {
   const { graphOptimizationLevel: level = "all" } = given;
-  if (level === "disabled" || level === "basic" || isFoldingNeeded(graph)) return {};
+  if (level === "disabled" || level === "basic" || isNeeded) return {};
   return { extra: { optimization: { disable_specified_optimizers: "ConstantFolding" } } };
 }
 
 /** Whether weights are cast, dequantised or the like, which would be done anew in each run. */
-function isFoldingNeeded({ nodes, initializers }: Graph): boolean {
+export function isFoldingNeeded({ nodes, initializers }: Graph): boolean {
   const taken = new Map<string, string[]>();
   for (const { op, inputs } of nodes) for (const input of inputs) taken.set(input, [...(taken.get(input) ?? []), op]);
   const isIdle = ({ op, outputs }: Node) =>

@@ -8,6 +8,7 @@ import type { Dim, Graph, ValueInfo } from "../graph/ir.js";
 import type { Loss } from "../loss/loss.js";
 import { type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
 import { completeFeeds } from "./complete.js";
+import { type DerivationCache, digestOf } from "./derivation-cache.js";
 import { type Derived, deriveInference, type TypeOf } from "./derive.js";
 import { checkFeeds, type Feeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
@@ -32,6 +33,8 @@ export interface OpenOptions {
    * machine's memory (Node) or of the 4 GiB of WebAssembly, weights taken off.
    */
   readonly memoryLimit?: number;
+  /** Where derived graphs are kept, so that another process need not derive them again; nowhere by default. */
+  readonly cache?: DerivationCache;
 }
 
 export interface RunOptions {
@@ -98,6 +101,8 @@ export class LoraModel implements AsyncDisposable {
       files,
       modules: parts.modules,
       typeOf: parts.typeOf,
+      ports: parts.inference.ports,
+      served: parts.served,
       batch: this.#batch,
       ...trainerOptions(options, files),
     });
@@ -114,8 +119,9 @@ export class LoraModel implements AsyncDisposable {
     const modules = selectModules(found.modules, options.targets);
     const inference = deriveInference(files.model, modules, types);
     const bytes = encodeDerived(inference.model, files);
+    const served = options.cache ? await digestOf(bytes, fingerprint) : "";
     const session = await createSession(options.ort, bytes, files, options.sessionOptions ?? {});
-    return new LoraModel(files, options, fingerprint, { found, modules, inference, typeOf }, session);
+    return new LoraModel(files, options, fingerprint, { found, modules, inference, typeOf, served }, session);
   }
 
   /** The onnxruntime that it was opened with. */
@@ -243,8 +249,9 @@ interface Parts {
   readonly modules: readonly Module[];
   readonly inference: Derived;
   readonly typeOf: TypeOf;
+  readonly served: string;
 }
 
-function trainerOptions({ ort, sessionOptions = {}, memoryLimit }: OpenOptions, files: ModelFiles) {
-  return { ort, sessionOptions, memoryLimit: () => memoryLimit ?? files.freeMemory() };
+function trainerOptions({ ort, sessionOptions = {}, memoryLimit, cache }: OpenOptions, files: ModelFiles) {
+  return { ort, sessionOptions, cache, memoryLimit: () => memoryLimit ?? files.freeMemory() };
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { tensorOf } from "../graph/builder.js";
 import type { Graph, Node, TensorType } from "../graph/ir.js";
-import { MemoryEstimate, sizeAt } from "./memory.js";
+import { MemoryEstimate, sizeAt, spansOf } from "./memory.js";
 
 test("sizes of expressions", () => {
   const symbols = new Map([
@@ -27,5 +27,7 @@ test("the peak counts what is alive at once", () => {
     initializers: new Map([["w", tensorOf("float32", [1], [1])]]),
     types: new Map(["x", "a", "b", "c", "d"].map((name) => [name, floats])),
   };
-  expect(new MemoryEstimate(graph).peakAt(new Map([["n", 2]]))).toBe(3 * 2 * 10 * 4);
+  expect(new MemoryEstimate({ steps: graph.nodes.length, spans: spansOf(graph) }).peakAt(new Map([["n", 2]]))).toBe(
+    3 * 2 * 10 * 4,
+  );
 });

@@ -43,7 +43,7 @@ export function shapesOfOne(types: ReadonlyMap<string, TensorType>): ShapeOfOne 
 }
 
 /** From the node that makes it to the last one that takes it, a value takes this much. */
-interface Span {
+export interface Span {
   readonly type: TensorType;
   readonly first: number;
   readonly last: number;
@@ -57,9 +57,10 @@ export class MemoryEstimate {
   readonly #steps: number;
   readonly #spans: readonly Span[];
 
-  constructor(graph: Graph) {
-    this.#steps = graph.nodes.length;
-    this.#spans = spansOf(graph);
+  /** @param steps number of nodes */
+  constructor({ steps, spans }: { readonly steps: number; readonly spans: readonly Span[] }) {
+    this.#steps = steps;
+    this.#spans = spans;
   }
 
   /** @param symbols sizes of the graph's symbols */
@@ -86,7 +87,8 @@ export class MemoryEstimate {
   }
 }
 
-function spansOf({ nodes, outputs, types }: Graph): readonly Span[] {
+/** How long each value of a graph lives. */
+export function spansOf({ nodes, outputs, types }: Graph): readonly Span[] {
   const first = new Map<string, number>();
   const last = new Map<string, number>();
   for (const [step, node] of nodes.entries()) {

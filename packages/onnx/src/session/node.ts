@@ -1,10 +1,11 @@
-import { readFileSync, realpathSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { freemem } from "node:os";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Tensor } from "../graph/ir.js";
 import { openFile, readModelFile } from "../graph/serde/node.js";
 import { mapTensors } from "../graph/tensors.js";
+import type { DerivationCache } from "./derivation-cache.js";
 import { externalLocations, filesInMemory, type ModelBytes, type ModelFiles } from "./files.js";
 import { LoraModel, type OpenOptions } from "./lora-model.js";
 import { type ModelSource, openModel as openElsewhere } from "./open.js";
@@ -20,6 +21,23 @@ export async function openModel(source: ModelSource, options: OpenOptions): Prom
   if (path === undefined) return openElsewhere(source, options);
   const mapsFiles = options.ort.env?.versions?.node !== undefined;
   return LoraModel.open(mapsFiles ? filesAt(path) : filesInMemory(readAll(path)), options);
+}
+
+/**
+ * A cache of derived graphs in a folder, a file each, which is made if it is not there. A file is whole or not there: it is
+ * written beside its place and then moved.
+ */
+export function folderCache(folder: string): DerivationCache {
+  const fileOf = (key: string) => join(folder, `${key}.derivation`);
+  return {
+    get: (key) => (existsSync(fileOf(key)) ? readFileSync(fileOf(key)) : undefined),
+    set(key, bytes) {
+      mkdirSync(folder, { recursive: true });
+      const aside = `${fileOf(key)}.${process.pid}`;
+      writeFileSync(aside, bytes);
+      renameSync(aside, fileOf(key));
+    },
+  };
 }
 
 function pathOf(source: ModelSource): string | undefined {

@@ -3,16 +3,17 @@ import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
 import type { Port } from "../graft/graft.js";
 import type { Module } from "../graft/modules.js";
-import type { Dim, Model } from "../graph/ir.js";
+import type { Dim, ValueInfo } from "../graph/ir.js";
 import { simplify } from "../graph/passes/simplify.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, adapterFeeds, adapterGradients } from "./adapters.js";
-import { deriveTraining, type RowMode, refuseCutOff, type Training, type TypeOf } from "./derive.js";
+import { cached, type Derivation, type DerivationCache, keyOf } from "./derivation-cache.js";
+import { deriveTraining, type RowMode, refuseCutOff, type TypeOf } from "./derive.js";
 import { type Feeds, type Sizes, sliceAxis, sliceFeeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
-import { foldingOptions } from "./folding.js";
+import { foldingOptions, isFoldingNeeded } from "./folding.js";
 import { reasonsOf } from "./inspect.js";
-import { MemoryEstimate } from "./memory.js";
+import { MemoryEstimate, spansOf } from "./memory.js";
 import type { Ort, OrtSession, OrtSessionOptions } from "./ort.js";
 import { createSession, encodeDerived, mergeOptions, runSession, toOrt } from "./tensors.js";
 
@@ -20,6 +21,11 @@ interface TrainerOptions {
   readonly files: ModelFiles;
   readonly modules: readonly Module[];
   readonly typeOf: TypeOf;
+  /** Of the served graph. */
+  readonly ports: readonly Port[];
+  /** Where derivations are kept, under a key made from what tells the served graph from others. */
+  readonly cache: DerivationCache | undefined;
+  readonly served: string;
   readonly batch: Dim | undefined;
   readonly ort: Ort;
   readonly sessionOptions: OrtSessionOptions;
@@ -46,6 +52,9 @@ interface Prepared {
   readonly session: OrtSession;
   readonly memory: MemoryEstimate;
 }
+
+/** A derivation, and the ports that its graph has. */
+type Training = Omit<Derivation, "bytes"> & { readonly ports: readonly Port[] };
 
 type Sums = Map<MicroLora, Map<string, { readonly loraA: Float32Array; readonly loraB: Float32Array }>>;
 
@@ -110,13 +119,40 @@ export class Trainer implements AsyncDisposable {
   }
 
   async #make(loss: Loss, mode: RowMode): Promise<Prepared> {
-    const { files, modules, typeOf, ort, sessionOptions } = this.#options;
-    const training = deriveTraining(files.model, modules, loss, mode, typeOf);
-    const model = simplify(training.model);
-    const memory = new MemoryEstimate(model.graph);
-    const options = mergeOptions(foldingOptions(model.graph, sessionOptions), sessionOptions);
-    const session = await createSession(ort, encodeDerived(model, files), files, options);
-    return { training, session, memory };
+    const { files, ort, sessionOptions, cache, served } = this.#options;
+    const derivation = await cached(
+      cache,
+      () => keyOf(served, loss, mode),
+      () => this.#derive(loss, mode),
+    );
+    const options = mergeOptions(foldingOptions(derivation.folds, sessionOptions), sessionOptions);
+    const session = await createSession(ort, derivation.bytes, files, options);
+    const ports = this.#options.ports.map((port) => ({ ...port, hasRows: mode === "each" }));
+    return { training: { ...derivation, ports }, session, memory: new MemoryEstimate(derivation) };
+  }
+
+  #derive(loss: Loss, mode: RowMode): Derivation {
+    const { files, modules, typeOf } = this.#options;
+    const {
+      model: derived,
+      lossInputs,
+      gradients,
+      missing,
+      ...training
+    } = deriveTraining(files.model, modules, loss, mode, typeOf);
+    const model = simplify(derived);
+    const { graph } = model;
+    return {
+      bytes: encodeDerived(model, files),
+      loss: training.loss,
+      lossInputs,
+      gradients,
+      missing,
+      inputs: graph.inputs,
+      steps: graph.nodes.length,
+      spans: spansOf(graph),
+      folds: isFoldingNeeded(graph),
+    };
   }
 
   /** The whole batch at once if it fits into the memory, else as many rows as do. @throws OnnxError `out-of-memory` */
@@ -191,21 +227,26 @@ function cutsOf(loss: Loss, rows: number, microBatch: number): Cuts {
 }
 
 /** Sizes of the symbols of a training graph, for a run of some rows. */
-function symbolsOf({ model, lossInputs }: Training, lossFeeds: Feeds, sizes: Sizes, rows: number): Map<string, number> {
+function symbolsOf(
+  { inputs, lossInputs }: Training,
+  lossFeeds: Feeds,
+  sizes: Sizes,
+  rows: number,
+): Map<string, number> {
   const symbols = new Map(sizes.symbols);
   const dims = new Map([...lossInputs].map(([name, input]) => [input, lossFeeds[name]!.dims]));
-  for (const { name, type } of model.graph.inputs) {
+  for (const { name, type } of inputs) {
     for (const [axis, dim] of type?.shape?.entries() ?? []) {
       const known = dims.get(name)?.[axis] ?? (typeof dim === "string" && dim.startsWith("rank.") ? 1 : undefined);
       if (typeof dim === "string" && known !== undefined && !symbols.has(dim)) symbols.set(dim, known);
     }
   }
-  for (const [symbol, size] of symbols) if (size === sizes.rows && isBatch(model, symbol)) symbols.set(symbol, rows);
+  for (const [symbol, size] of symbols) if (size === sizes.rows && isBatch(inputs, symbol)) symbols.set(symbol, rows);
   return symbols;
 }
 
-function isBatch(model: Model, symbol: string): boolean {
-  return model.graph.inputs.some(({ type }) => type?.shape?.[0] === symbol);
+function isBatch(inputs: readonly ValueInfo[], symbol: string): boolean {
+  return inputs.some(({ type }) => type?.shape?.[0] === symbol);
 }
 
 function refuseMemory(bytes: number, limit: number, rows: number): never {
