@@ -5,7 +5,10 @@ import type { Loss } from "../loss/loss.js";
 import type { RowMode } from "./derive.js";
 import type { Span } from "./memory.js";
 
-/** Where derived graphs are kept between processes: a `Map`, `browserCache`, `folderCache`, or whatever has these two. */
+/**
+ * Where derived graphs are kept between processes: a `Map`, `browserCache`, `folderCache`, or whatever has these two. What they throw
+ * comes through, before anything is learned.
+ */
 export interface DerivationCache {
   get(key: string): Uint8Array | undefined | Promise<Uint8Array | undefined>;
   set(key: string, bytes: Uint8Array): unknown;
