@@ -4,11 +4,18 @@ import * as Plot from "@observablehq/plot";
 import { ACCENT, document, INK, labels, STYLE, svg } from "./picture.js";
 
 const FOLDER = resolve(import.meta.dirname, "../../collateral");
-export const EMBEDDINGS = ["static", "minilm"] as const;
-type Embedding = (typeof EMBEDDINGS)[number];
+/** What was searched: users who ask once, and users who come back, each on two embeddings. */
+export const SEARCHES = ["static", "minilm", "sessions-static", "sessions-minilm"] as const;
+export type Search = (typeof SEARCHES)[number];
 
 /** Kinds of users, in the order of the pictures. */
-const USERS = { topics: "taste depends on the topic", pairs: "two preferred groups" } as const;
+const USERS = {
+  topics: "taste depends on the topic",
+  pairs: "two preferred groups",
+  compatible: "a taste a topic, session by session",
+  contradicting: "contradicting tastes",
+  two: "two preferred groups, session by session",
+} as const;
 type Users = keyof typeof USERS;
 
 /** Names a picture has room for. */
@@ -16,7 +23,7 @@ const NAMED = 6;
 
 /** One way to learn, on the tuning groups: gain in MRR, and change on unrelated requests in percent, by kind of user. */
 type SearchRow = { readonly label: string } & {
-  readonly [U in Users]: { readonly gain: number; readonly unrelated: number };
+  readonly [U in Users]?: { readonly gain: number; readonly unrelated: number };
 };
 
 interface Found {
@@ -26,16 +33,19 @@ interface Found {
   readonly unrelated: number;
 }
 
-/** Everything that was tried on an embedding in `bench/learning/collateral`; null where it was not. */
-export function loadSearch(embedding: Embedding): readonly SearchRow[] | null {
-  const file = join(FOLDER, `results-${embedding}.json`);
+/** Everything that was tried in a search of `bench/learning/collateral`; null where it was not. */
+export function loadSearch(search: Search): readonly SearchRow[] | null {
+  const file = join(FOLDER, `results-${search}.json`);
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null;
 }
 
 /** Gain against collateral of all that was tried, one picture a kind of user; what nothing beats in both is dark. */
 export function searchPlot(rows: readonly SearchRow[]): string {
-  const kinds = Object.keys(USERS) as Users[];
-  const found = kinds.flatMap((users) => rows.map((row): Found => ({ label: row.label, users, ...row[users] })));
+  const kinds = (Object.keys(USERS) as Users[]).filter((users) => rows.some((row) => row[users] !== undefined));
+  const found = kinds.flatMap((users) =>
+    rows.flatMap(({ label, ...row }): Found[] => (row[users] === undefined ? [] : [{ label, users, ...row[users] }])),
+  );
+  const highest = Math.max(0.5, ...found.map(({ unrelated }) => unrelated + 0.2));
   const unbeaten = found.filter(
     (one) =>
       !found.some(
@@ -57,14 +67,14 @@ export function searchPlot(rows: readonly SearchRow[]): string {
     Plot.plot({
       document,
       width: 900,
-      height: 760,
+      height: 380 * kinds.length,
       marginLeft: 60,
       marginRight: 200,
       marginTop: 30,
       style: STYLE,
       grid: true,
       x: { label: "gain in MRR on unseen queries", nice: true },
-      y: { label: "unrelated requests, change in %", domain: [-6, 0.5], clamp: true },
+      y: { label: "unrelated requests, change in %", domain: [-6, highest], clamp: true },
       fy: { axis: null },
       marks: [
         Plot.frame({ stroke: "#e7e5e4" }),

@@ -4,7 +4,7 @@ import { loadParity } from "../parity/outputs.js";
 import { PROBLEM_NAMES } from "../problems.js";
 import { loadResult, loadTimes } from "../results.js";
 import { aimsTable } from "./aims.js";
-import { EMBEDDINGS, loadSearch, searchPlot } from "./collateral-search.js";
+import { loadSearch, SEARCHES, type Search, searchPlot } from "./collateral-search.js";
 import { ewcKindsSection } from "./ewc-kinds.js";
 import { paritySection } from "./parity-table.js";
 import { gainAgainstCollateral, sessionCurves } from "./plots.js";
@@ -28,7 +28,7 @@ users reported here were run once after that.
 - *unrelated*: change of the quality on requests that have nothing to do with what was learned, with their own true answers.
 - *KB*: everything kept for one user, as saved. *µs*: one learning request, mean.`;
 
-const SEARCH = {
+const SEARCH: Readonly<Record<Search, string>> = {
   static: `## The search for less collateral
 
 What was tried on the tuning groups before the default was chosen (\`bench/learning/collateral\`), one picture a kind of user; what is
@@ -38,7 +38,14 @@ dark, nothing else beats in both gain and cost. Below the dashed line, more than
   minilm: `MiniLM:
 
 ![Gain against collateral, MiniLM](collateral-search-minilm.svg)`,
-} as const;
+  "sessions-static": `Settings of \`Personalizer\` for users who come back session by session (\`collateral/sessions.mjs\`), from which the default was chosen
+([decisions/0013](../decisions/0013-one-place-a-query.md)). Static embeddings:
+
+![Gain against collateral session by session, static embeddings](collateral-search-sessions-static.svg)`,
+  "sessions-minilm": `MiniLM:
+
+![Gain against collateral session by session, MiniLM](collateral-search-sessions-minilm.svg)`,
+};
 
 /** Writes the page and the plots of all results that are there. */
 export function writeReport(): void {
@@ -58,11 +65,11 @@ export function writeReport(): void {
     );
   }
   sections.push(ewcKindsSection());
-  for (const embedding of EMBEDDINGS) {
-    const search = loadSearch(embedding);
-    if (search === null) continue;
-    writeFileSync(join(DOCS, `collateral-search-${embedding}.svg`), searchPlot(search));
-    sections.push(SEARCH[embedding]);
+  for (const search of SEARCHES) {
+    const rows = loadSearch(search);
+    if (rows === null) continue;
+    writeFileSync(join(DOCS, `collateral-search-${search}.svg`), searchPlot(rows));
+    sections.push(SEARCH[search]);
   }
   const timing = loadTiming();
   if (timing !== null) sections.push(timingSection(timing));
