@@ -2,29 +2,22 @@ import { checkAllFinite, checkAllSquares, checkRange } from "../base/check.js";
 import type { AdapterKernels, Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { type AdapterBlocks, LEARNING_BLOCKS, type LearningBlock } from "./blocks.js";
+import {
+  FACTOR,
+  GRADIENT_SQUARES,
+  INPUT_SQUARES,
+  LOST,
+  NORM,
+  NUMBERS,
+  PENALTY,
+  RATE,
+  readNorms,
+  SCALE,
+} from "./example-norms.js";
 import { consolidateFactors } from "./holding.js";
 import { checkMagnitude, Limits } from "./limits.js";
 import type { MethodStep } from "./method-step.js";
 import type { AdapterSpec } from "./spec.js";
-
-/** Root of the least float32: what is smaller may leave no trace in a sum of squares. */
-const ROOT_OF_LEAST = Math.sqrt(2 ** -149);
-
-/** Norm of the example's whole gradient. */
-const NORM = 0;
-/** What the rows of x and g are multiplied by at most to give the gradient. */
-const FACTOR = 1;
-/** How much of the norm its float32 squares may have lost. */
-const LOST = 2;
-/** The learning rate of this update. */
-const RATE = 3;
-/** Learning rate * lambda. */
-const PENALTY = 4;
-/** Factor of the gradient: the reward, and what clipping left of it. */
-const SCALE = 5;
-/** Sums of squares of x and of g. */
-const INPUT_SQUARES = 6;
-const GRADIENT_SQUARES = 7;
 
 /** Fisher information that is as good as none. */
 const NEGLIGIBLE = 1e-30;
@@ -65,8 +58,8 @@ export class AdapterLearning {
   // Where the example that was measured last lies.
   #x: Pointer = 0;
   #g: Pointer = 0;
-  /** What is known of it, in an array, where a number that changes needs no allocation; see the constants above. */
-  readonly #example = new Float64Array(8);
+  /** What is known of it, in an array, where a number that changes needs no allocation; see `example-norms.ts`. */
+  readonly #example = new Float64Array(NUMBERS);
 
   constructor(runtime: Runtime, blocks: AdapterBlocks, spec: AdapterSpec, scaling: number) {
     this.#runtime = runtime;
@@ -102,31 +95,13 @@ export class AdapterLearning {
    */
   measure(x: Float32Array, gradient: Float32Array, input: Pointer, output: Pointer, known: boolean): void {
     const { parameters, u, v, norms } = this.#blocks;
-    const { f32 } = this.#runtime;
     this.#x = input;
     this.#g = output;
     this.#kernels.measure(parameters, input, output, u, v, norms, known ? 1 : 0);
-    const inputSquares = f32[norms >>> 2]!;
-    const gradientSquares = f32[(norms >>> 2) + 1]!;
-    let squares = this.#spec.bias ? gradientSquares : 0;
-    let factors = 1;
-    for (let r = 0; r < this.#spec.rank; r++) {
-      const us = this.#scaling * f32[(u >>> 2) + r]!;
-      const vs = this.#scaling * f32[(v >>> 2) + r]!;
-      factors += us * us + vs * vs;
-      squares += us * us * gradientSquares + vs * vs * inputSquares;
-    }
-    const factor = Math.sqrt(factors);
-    if (!(Math.max(squares, inputSquares, gradientSquares, factor) <= Limits.FLOAT32)) {
-      checkAllFinite(x, "x");
-      checkAllFinite(gradient, "gradient");
-      checkMagnitude(Number.POSITIVE_INFINITY, "gradient");
-    }
-    this.#example[INPUT_SQUARES] = inputSquares;
-    this.#example[GRADIENT_SQUARES] = gradientSquares;
-    this.#example[NORM] = Math.sqrt(squares);
-    this.#example[FACTOR] = factor;
-    this.#example[LOST] = factor * Math.sqrt(x.length + gradient.length) * ROOT_OF_LEAST;
+    if (readNorms(this.#example, this.#runtime.f32, this.#blocks, this.#spec, this.#scaling)) return;
+    checkAllFinite(x, "x");
+    checkAllFinite(gradient, "gradient");
+    checkMagnitude(Number.POSITIVE_INFINITY, "gradient");
   }
 
   /** Norm of the whole gradient of the example just measured. */
