@@ -45,6 +45,7 @@ export function searchPlot(rows: readonly SearchRow[]): string {
   const found = kinds.flatMap((users) =>
     rows.flatMap(({ label, ...row }): Found[] => (row[users] === undefined ? [] : [{ label, users, ...row[users] }])),
   );
+  const lowest = Math.max(-6, Math.min(-2.5, ...found.map(({ unrelated }) => unrelated)));
   const highest = Math.max(0.5, ...found.map(({ unrelated }) => unrelated + 0.2));
   const unbeaten = found.filter(
     (one) =>
@@ -74,7 +75,7 @@ export function searchPlot(rows: readonly SearchRow[]): string {
       style: STYLE,
       grid: true,
       x: { label: "gain in MRR on unseen queries", nice: true },
-      y: { label: "unrelated requests, change in %", domain: [-6, highest], clamp: true },
+      y: { label: "unrelated requests, change in %", domain: [lowest, highest], clamp: true },
       fy: { axis: null },
       marks: [
         Plot.frame({ stroke: "#e7e5e4" }),
