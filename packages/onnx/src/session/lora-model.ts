@@ -18,6 +18,7 @@ import { learnFrom } from "./learn.js";
 import { shapesOfOne } from "./memory.js";
 import { modern } from "./modern.js";
 import type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./ort.js";
+import { servingOptions } from "./session-options.js";
 import { createSession, encodeDerived, runSession, toOrt } from "./tensors.js";
 import { type Gradients, Trainer } from "./trainer.js";
 
@@ -120,7 +121,8 @@ export class LoraModel implements AsyncDisposable {
     const inference = deriveInference(files.model, modules, types);
     const bytes = encodeDerived(inference.model, files);
     const served = options.cache ? await digestOf(bytes, fingerprint) : "";
-    const session = await createSession(options.ort, bytes, files, options.sessionOptions ?? {});
+    const sessionOptions = servingOptions(inference.model.graph, options.sessionOptions ?? {});
+    const session = await createSession(options.ort, bytes, files, sessionOptions);
     return new LoraModel(files, options, fingerprint, { found, modules, inference, typeOf, served }, session);
   }
 

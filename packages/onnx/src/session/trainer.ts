@@ -11,10 +11,10 @@ import { cached, type Derivation, type DerivationCache, keyOf } from "./derivati
 import { deriveTraining, type RowMode, refuseCutOff, type TypeOf } from "./derive.js";
 import { type Feeds, type Sizes, sliceAxis, sliceFeeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
-import { foldingOptions, isFoldingNeeded } from "./folding.js";
 import { reasonsOf } from "./inspect.js";
 import { MemoryEstimate, spansOf } from "./memory.js";
 import type { Ort, OrtSession, OrtSessionOptions } from "./ort.js";
+import { gradientOptions, isFoldingNeeded } from "./session-options.js";
 import { createSession, encodeDerived, mergeOptions, runSession, toOrt } from "./tensors.js";
 
 interface TrainerOptions {
@@ -125,7 +125,7 @@ export class Trainer implements AsyncDisposable {
       () => keyOf(served, loss, mode),
       () => this.#derive(loss, mode),
     );
-    const options = mergeOptions(foldingOptions(derivation.folds, sessionOptions), sessionOptions);
+    const options = mergeOptions(gradientOptions(derivation.folds, sessionOptions), sessionOptions);
     const session = await createSession(ort, derivation.bytes, files, options);
     const ports = this.#options.ports.map((port) => ({ ...port, hasRows: mode === "each" }));
     return { training: { ...derivation, ports }, session, memory: new MemoryEstimate(derivation) };
