@@ -1,14 +1,14 @@
 // A language model in ONNX takes up one user's facts, through the whole model, and leaves other text as it was.
 // The model is a tiny one with random weights and letters as tokens, so that this runs anywhere; with SmolLM2: bench/onnx/learning.
 import { combine, klToBase, tokenNll } from "@microlora/onnx";
-import { type Ort, openModel } from "@microlora/onnx/node";
+import { openModel } from "@microlora/onnx/node";
 import { adamw } from "microlora";
 import * as ort from "onnxruntime-web";
 
 ort.env.wasm.numThreads = 1;
 const path = new URL("../../packages/onnx/fixtures/llama-dynamo/model.onnx", import.meta.url);
 // Its output layer as well, since with random weights that can say nothing clearly.
-const model = await openModel(path, { ort: ort as unknown as Ort, targets: ({ kind }) => kind === "linear" });
+const model = await openModel(path, { ort, targets: ({ kind }) => kind === "linear" });
 
 /** Printable ASCII as tokens 1 to 95, padded on the right with 0. */
 function encode(texts: readonly string[]) {

@@ -2,7 +2,7 @@
 // MINILM=FOLDER runs all-MiniLM-L6-v2 (model.onnx and vocab.txt); otherwise a tiny BERT with random weights, which runs anywhere.
 import { readFileSync } from "node:fs";
 import { infoNce } from "@microlora/onnx";
-import { type Ort, openModel } from "@microlora/onnx/node";
+import { openModel } from "@microlora/onnx/node";
 import { adamw, type MicroLora } from "microlora";
 import * as ort from "onnxruntime-web";
 
@@ -10,7 +10,7 @@ ort.env.wasm.numThreads = 1;
 const folder = process.env.MINILM;
 const tiny = new URL("../../packages/onnx/fixtures/bert-legacy/model.onnx", import.meta.url);
 const path = folder === undefined ? tiny : `${folder}/model.onnx`;
-const model = await openModel(path, { ort: ort as unknown as Ort, targets: "all-linear" });
+const model = await openModel(path, { ort, targets: "all-linear" });
 const idsOf = folder === undefined ? lettersOf : wordPieces(readFileSync(`${folder}/vocab.txt`, "utf8").split("\n"));
 
 const documents = [

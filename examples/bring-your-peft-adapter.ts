@@ -2,7 +2,7 @@
 // logits; it goes on learning there, and goes back to Python.
 import { readFile } from "node:fs/promises";
 import { decodePeft, encodePeft, fitToModel, fromMicroLora, targetNames, toMicroLora } from "@microlora/formats";
-import { type Ort, openModel, tokenNll } from "@microlora/onnx";
+import { openModel, tokenNll } from "@microlora/onnx";
 import { MicroLora } from "microlora";
 import * as ort from "onnxruntime-web";
 
@@ -19,7 +19,7 @@ console.log(
 );
 
 ort.env.wasm.numThreads = 1;
-const model = await openModel(base, { ort: ort as unknown as Ort, targets: modules });
+const model = await openModel(base, { ort, targets: modules });
 const lora = await MicroLora.fromState(toMicroLora(fitToModel(adapter, model)));
 
 const ids = [3, 14, 15, 9, 2, 6];

@@ -11,7 +11,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { microlora, refused } from "./run.test-support.js";
 
 web.env.wasm.numThreads = 1;
-const ort = web as unknown as Ort;
+const ort: Ort = web;
 
 /** Tokens that PEFT's logits are of: INPUT_IDS of packages/formats/witness/models.py. */
 const INPUT_IDS = {

@@ -12,6 +12,7 @@ export type OnnxErrorCode =
   | "truncated"
   | "unknown-module"
   | "unknown-value"
+  | "unreadable"
   | "unsupported-method"
   | "unsupported-operator"
   | "unsupported-type"

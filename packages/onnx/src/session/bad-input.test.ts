@@ -1,9 +1,14 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { MicroLora } from "microlora";
+import * as ort from "onnxruntime-web";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { floats, type HostTensor } from "../base/host-tensor.js";
 import { cosine, crossEntropy, dpo, infoNce, klToBase, type Loss, tokenNll, vjp } from "../index.js";
 import type { LoraModel } from "./lora-model.js";
 import { feedsOf, openFixture } from "./models.test-support.js";
+import { openModel } from "./node.js";
+import type { ModelSource } from "./open.js";
 
 let model: LoraModel;
 let adapter: MicroLora;
@@ -15,6 +20,15 @@ beforeAll(async () => {
   adapter = await model.createAdapter();
 });
 afterAll(() => model[Symbol.asyncDispose]());
+
+test.each<readonly [string, string, ModelSource]>([
+  ["a file that is not there", "unreadable", join(tmpdir(), "not", "there.onnx")],
+  ["a folder", "unreadable", tmpdir()],
+  ["an address where nobody answers", "unreadable", "http://127.0.0.1:1/model.onnx"],
+  ["something else", "not-onnx", 5 as unknown as ModelSource],
+])("a source that is %s is refused", async (_, code, source) => {
+  await expect(openModel(source, { ort, targets: ["q_proj"] })).rejects.toMatchObject({ code });
+});
 
 const { input_ids: ids, attention_mask: mask } = feeds as Record<string, HostTensor>;
 

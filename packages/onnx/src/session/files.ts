@@ -57,7 +57,7 @@ export function filesInMemory({ model: bytes, externalData = {} }: ModelBytes): 
   };
 }
 
-/** A model and its data files from where a browser finds them. @throws OnnxError, and what `fetch` throws */
+/** A model and its data files from where a browser finds them. @throws OnnxError `unreadable`, and as `filesInMemory` */
 export async function filesFromUrl(url: URL): Promise<ModelFiles> {
   const model = await fetchBytes(url);
   const externalData: Record<string, Uint8Array> = {};
@@ -77,12 +77,13 @@ export function externalLocations(model: Model): ReadonlySet<string> {
 }
 
 async function fetchBytes(url: URL): Promise<Uint8Array> {
-  const response = await fetch(url);
-  if (response.ok) return new Uint8Array(await response.arrayBuffer());
-  throw new OnnxError(
-    "external-data",
-    url.pathname,
-    `the server says ${response.status}`,
-    "Check the address and the files beside it",
-  );
+  const unreadable = (problem: string, cause?: unknown) =>
+    new OnnxError("unreadable", url.href, problem, "Check the address and the files beside it", { cause });
+  try {
+    const response = await fetch(url);
+    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+    throw unreadable(`the server says ${response.status}`);
+  } catch (cause) {
+    throw cause instanceof OnnxError ? cause : unreadable("it could not be fetched", cause);
+  }
 }

@@ -10,7 +10,7 @@ import type { Ort } from "./ort.js";
 ort.env.wasm.numThreads = 1;
 
 /** onnxruntime-web's wasm, as a browser runs it. */
-export const web = ort as unknown as Ort;
+export const web: Ort = ort;
 
 /** Tiny transformers with random weights, made by `fixtures/make.py`. */
 export const FIXTURES = ["bert-legacy", "gpt2-legacy", "llama-dynamo"] as const;

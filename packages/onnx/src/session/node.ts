@@ -14,7 +14,7 @@ import { type ModelSource, openModel as openElsewhere } from "./open.js";
  * Opens a model and puts adapters on the targets. Of a path, onnxruntime-node maps the weights from
  * the files where they are; onnxruntime-web gets them in memory.
  * @param source path or `file:` URL, or what the package's `openModel` takes
- * @throws OnnxError `not-onnx`, `truncated`, `external-data`, `invalid-graph`, `unsupported-type`, `unknown-module`
+ * @throws OnnxError `unreadable`, `not-onnx`, `truncated`, `external-data`, `invalid-graph`, `unsupported-type`, `unknown-module`
  */
 export async function openModel(source: ModelSource, options: OpenOptions): Promise<LoraModel> {
   const path = pathOf(source);
@@ -50,10 +50,10 @@ function pathOf(source: ModelSource): string | undefined {
  * onnxruntime refuses a file that leads out of its folder.
  */
 export function filesAt(path: string): ModelFiles {
+  const read = readModelFile(path);
   const file = realpathSync(path);
   const folder = dirname(file);
   const locate = (location: string) => relative(folder, realpathSync(join(dirname(path), location)));
-  const read = readModelFile(path);
   const locations = [...externalLocations(read)];
   const model = locations.length === 0 ? read : mapTensors(read, (tensor) => withLocation(tensor, locate));
   const outside = locations.map(locate).find((location) => isAbsolute(location) || location.startsWith(".."));

@@ -1,3 +1,4 @@
+import { OnnxError } from "../base/errors.js";
 import { filesFromUrl, filesInMemory, type ModelBytes, type ModelFiles } from "./files.js";
 import { LoraModel, type OpenOptions } from "./lora-model.js";
 
@@ -7,7 +8,7 @@ export type ModelSource = Uint8Array | ModelBytes | URL | string;
 /**
  * Opens a model and puts adapters on the targets.
  * @param source bytes, or a URL, data files beside it
- * @throws OnnxError `not-onnx`, `truncated`, `external-data`, `invalid-graph`, `unsupported-type`, `unknown-module`
+ * @throws OnnxError `unreadable`, `not-onnx`, `truncated`, `external-data`, `invalid-graph`, `unsupported-type`, `unknown-module`
  */
 export async function openModel(source: ModelSource, options: OpenOptions): Promise<LoraModel> {
   return LoraModel.open(await filesOf(source), options);
@@ -16,5 +17,13 @@ export async function openModel(source: ModelSource, options: OpenOptions): Prom
 function filesOf(source: ModelSource): ModelFiles | Promise<ModelFiles> {
   if (source instanceof Uint8Array) return filesInMemory({ model: source });
   if (source instanceof URL) return filesFromUrl(source);
-  return typeof source === "string" ? filesFromUrl(new URL(source, globalThis.location?.href)) : filesInMemory(source);
+  if (typeof source === "string") return filesFromUrl(addressOf(source));
+  if (source?.model instanceof Uint8Array) return filesInMemory(source);
+  throw new OnnxError("not-onnx", "source", "it is neither bytes nor an address", "Give a Uint8Array, a URL or a path");
+}
+
+function addressOf(source: string): URL {
+  const base = globalThis.location?.href;
+  if (URL.canParse(source, base)) return new URL(source, base);
+  throw new OnnxError("unreadable", source, "it is no address", 'Paths are opened by "@microlora/onnx/node"');
 }

@@ -12,9 +12,10 @@ export interface OrtTensor {
 export interface OrtSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
+  run(feeds: Readonly<Record<string, OrtTensor>>): Promise<Readonly<Record<string, OrtTensor>>>;
   run(
     feeds: Readonly<Record<string, OrtTensor>>,
-    fetches?: readonly string[],
+    fetches: readonly string[],
   ): Promise<Readonly<Record<string, OrtTensor>>>;
   release(): Promise<void>;
 }
@@ -34,7 +35,10 @@ export interface OrtSessionOptions {
 export interface Ort {
   /** Says which of onnxruntime's packages it is. */
   readonly env?: { readonly versions?: { readonly node?: string } };
-  readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => OrtTensor;
+  /** Of an element type, data and dimensions; onnxruntime types it for each element type apart. */
+  readonly Tensor: new (
+    ...parts: never[]
+  ) => OrtTensor;
   readonly InferenceSession: {
     create(model: string | Uint8Array, options?: OrtSessionOptions): Promise<OrtSession>;
   };

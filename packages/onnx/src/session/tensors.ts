@@ -7,10 +7,11 @@ import type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./ort.js";
 
 /** Tensors as onnxruntime takes them; its own go through as they are. */
 export function toOrt(ort: Ort, feeds: Readonly<Record<string, HostTensor>>): Record<string, OrtTensor> {
+  const Tensor = ort.Tensor as new (type: string, data: unknown, dims: readonly number[]) => OrtTensor;
   return Object.fromEntries(
     Object.entries(feeds).map(([name, tensor]) => [
       name,
-      tensor instanceof ort.Tensor ? tensor : new ort.Tensor(tensor.type, tensor.data, tensor.dims),
+      tensor instanceof Tensor ? tensor : new Tensor(tensor.type, tensor.data, tensor.dims),
     ]),
   );
 }

@@ -6,15 +6,31 @@ import { checkExternalData } from "./external.js";
 import { readModelFrom } from "./read.js";
 import type { ByteSource } from "./source.js";
 
-/** A file as a source, open until it is disposed of. */
+/** A file as a source, open until it is disposed of. @throws OnnxError `unreadable` */
 export function openFile(path: string): ByteSource & Disposable {
-  const file = openSync(path, "r");
+  const { file, length } = openToRead(path);
   return {
-    length: fstatSync(file).size,
+    length,
     isInMemory: false,
     read: (offset, length) => readExactly(file, path, offset, length),
     [Symbol.dispose]: () => closeSync(file),
   };
+}
+
+function openToRead(path: string): { readonly file: number; readonly length: number } {
+  try {
+    const file = openSync(path, "r");
+    const status = fstatSync(file);
+    if (status.isFile()) return { file, length: status.size };
+    closeSync(file);
+  } catch (cause) {
+    throw unreadable(path, `it cannot be opened (${cause instanceof Error ? cause.message : cause})`, cause);
+  }
+  throw unreadable(path, "it is no file");
+}
+
+function unreadable(path: string, problem: string, cause?: unknown): OnnxError {
+  return new OnnxError("unreadable", path, problem, "Check the path", { cause });
 }
 
 function readExactly(file: number, path: string, offset: number, length: number): Uint8Array {
@@ -33,7 +49,7 @@ function readExactly(file: number, path: string, offset: number, length: number)
  * Reads a model from a path, without its weights: each is a reference to its place in the model's file or in the data file
  * beside it, which must have it.
  *
- * @throws OnnxError as `readModel`, and `external-data` for a data file that is missing or too short
+ * @throws OnnxError as `readModel`, `unreadable`, and `external-data` for a data file that is missing or too short
  */
 export function readModelFile(path: string): Model {
   const files = new Map<string, ByteSource & Disposable>();
