@@ -24,7 +24,10 @@ const EVERYWHERE = { gated: false, learningRate: 0.0015 };
 const GATED = { gated: true, learningRate: 0.0015 };
 const FASTER = { gated: true, learningRate: 0.0045 };
 
-/** What differs from the default, by name; `directions` is a rank, with A along the documents. */
+/**
+ * What differs from the default, by name; `directions` is a rank, with A along the documents, and `learned` the rate at which the
+ * temperatures that it names follow the loss of each click.
+ */
 const VARIANTS = {
   default: {},
   "before: a place a click": { recall: BEFORE, slow: EVERYWHERE },
@@ -50,6 +53,10 @@ const VARIANTS = {
   "default, slow rate 0.0075": { slow: { learningRate: 0.0075 } },
   "default, lambda 1000": { slow: { ewcLambda: 1000 } },
   "default, temperature 0.3": { temperature: 0.3 },
+  "default, temperature learned": { learned: { temperature: 0.03 } },
+  "default, sharpness learned": { learned: { sharpness: 0.03 } },
+  "default, sharpness learned faster": { learned: { sharpness: 0.1 } },
+  "default, both learned": { learned: { temperature: 0.03, sharpness: 0.03 } },
 };
 
 /** Likes two of the tuning groups, and has to be left alone on the others. */
@@ -70,6 +77,34 @@ function userOfTwoGroups({ corpus }, groups, seed) {
   };
 }
 
+/** The loss of a click: cross-entropy over the cosines of what was shown. */
+function lossOf({ corpus }, learner, { query, shown, chosen }) {
+  const meant = learner.transform(query);
+  const cosine = (row) => {
+    const vector = corpus.documentVectors[row];
+    return vector.reduce((sum, value, i) => sum + value * meant[i], 0) / (Math.hypot(...vector) * Math.hypot(...meant));
+  };
+  const scores = shown.map((row) => cosine(row) / learner.config.temperature);
+  const highest = Math.max(...scores);
+  const total = scores.reduce((sum, score) => sum + Math.exp(score - highest), 0);
+  return Math.log(total) + highest - scores[shown.indexOf(chosen)];
+}
+
+/** One step down the loss for the logarithm of each temperature, by central differences; at most e^rate a click. */
+function followTemperatures(setup, learner, click, learned) {
+  const homes = { temperature: learner.config, sharpness: learner.config.recall };
+  for (const [name, rate] of Object.entries(learned)) {
+    const home = homes[name];
+    const now = home[name];
+    const [up, down] = [1.02, 1 / 1.02].map((factor) => {
+      home[name] = now * factor;
+      return lossOf(setup, learner, click);
+    });
+    const slope = (up - down) / (2 * Math.log(1.02));
+    home[name] = now * Math.exp(-rate * Math.max(-1, Math.min(1, slope)));
+  }
+}
+
 async function configOf(setup, { directions, ...config }) {
   if (directions === undefined) return config;
   const rows = await directionsFor(setup.corpus.documentVectors, directions, 1);
@@ -77,7 +112,7 @@ async function configOf(setup, { directions, ...config }) {
 }
 
 /** All sessions of one user: what was gained, and the quality on unrelated keywords before and after. */
-async function live(setup, { preferences, unrelated }, seed, config) {
+async function live(setup, { preferences, unrelated }, seed, { learned = {}, ...config }) {
   const learner = await Personalizer.create({ dimensions: setup.basis.dimensions, seed, ...config });
   const quality = () => mean(preferences.map(({ unseen }) => mrrOf(setup, learner, unseen)));
   const [before, elsewhere] = [quality(), mrrOf(setup, learner, unrelated)];
@@ -85,7 +120,9 @@ async function live(setup, { preferences, unrelated }, seed, config) {
     for (let search = 0; search < SESSIONS.searches; search++) {
       for (const query of learning) {
         const click = clickOf(setup.corpus, setup.index, learner, query);
-        if (click !== null) learner.learn(click);
+        if (click === null) continue;
+        followTemperatures(setup, learner, click, learned);
+        learner.learn(click);
       }
     }
     learner.consolidate();
