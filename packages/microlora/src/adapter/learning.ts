@@ -19,8 +19,8 @@ import { checkMagnitude, Limits } from "./limits.js";
 import type { MethodStep } from "./method-step.js";
 import type { AdapterSpec } from "./spec.js";
 
-/** Fisher information that is as good as none. */
-const NEGLIGIBLE = 1e-30;
+/** Fisher information that is as good as none; arithmetic on what is smaller is slow. */
+export const NEGLIGIBLE = 1e-30;
 
 /** An EWC penalty whose blocks lie in the memory, in the parameters' layout. */
 export interface Penalty {

@@ -1,12 +1,10 @@
 import type { AdapterState, MicroLora, ResolvedConfig } from "microlora";
+import { NEGLIGIBLE } from "microlora/parts";
 import { OnnxError } from "../base/errors.js";
 import type { AdapterGradients, ModuleGradient } from "./adapters.js";
 
 /** Beyond this a square is no float32, and Fisher information could not hold it. */
 const LARGEST = 1e18;
-
-/** Fisher information that is as good as none; arithmetic on what is smaller is slow. */
-const NEGLIGIBLE = 1e-30;
 
 /**
  * One update of every adapter along its gradients, with the optimiser, schedule, clipping and EWC of its own configuration;

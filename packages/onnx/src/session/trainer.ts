@@ -133,21 +133,15 @@ export class Trainer implements AsyncDisposable {
 
   #derive(loss: Loss, mode: RowMode): Derivation {
     const { files, modules, typeOf } = this.#options;
-    const {
-      model: derived,
-      lossInputs,
-      gradients,
-      missing,
-      ...training
-    } = deriveTraining(files.model, modules, loss, mode, typeOf);
-    const model = simplify(derived);
+    const training = deriveTraining(files.model, modules, loss, mode, typeOf);
+    const model = simplify(training.model);
     const { graph } = model;
     return {
       bytes: encodeDerived(model, files),
       loss: training.loss,
-      lossInputs,
-      gradients,
-      missing,
+      lossInputs: training.lossInputs,
+      gradients: training.gradients,
+      missing: training.missing,
       inputs: graph.inputs,
       steps: graph.nodes.length,
       spans: spansOf(graph),
