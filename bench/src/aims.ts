@@ -1,4 +1,4 @@
-import { IN_TWOS, type Section } from "./report.js";
+import { IN_TWOS, type Section } from "./sections.js";
 
 /** What the project promises of its speed, and what was measured. */
 export interface Aim {

@@ -16,7 +16,8 @@ import { RUNTIMES } from "./peers/runtimes.js";
 import { RUVECTOR } from "./peers/ruvector.js";
 import { makeProblem, type Operation, type Problem, type Shape } from "./problem.js";
 import { type Contender, race, type Spread, spread } from "./race.js";
-import { type Cell, IN_TWOS, type Report, type Section, toMarkdown } from "./report.js";
+import { type Report, toMarkdown } from "./report.js";
+import { type Cell, IN_TWOS, type Section } from "./sections.js";
 
 const { values } = parseArgs({ options: { rounds: { type: "string" }, name: { type: "string" } } });
 const rounds = Number(values.rounds ?? 101);

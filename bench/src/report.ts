@@ -3,24 +3,9 @@ import type { ColdStart } from "./cold-start.js";
 import type { Machine } from "./machine.js";
 import type { MemoryFigures } from "./memory.js";
 import type { Placing, Spread } from "./race.js";
+import { type Cell, IN_TWOS, type Section } from "./sections.js";
 
-/** The contender that is ours at rank 2, as often as it goes into the rank. */
-export const IN_TWOS = "as many ranks in twos";
-
-/** One race: a job, and how everybody did. Ours is the first placing. */
-export interface Cell {
-  readonly job: string;
-  readonly placings: readonly Placing[];
-}
-
-export interface Section {
-  readonly title: string;
-  readonly explanation: string;
-  /** Others as columns of one table, or a row for each that a job was raced against. */
-  readonly layout: "columns" | "rows";
-  readonly cells: readonly Cell[];
-}
-
+/** All that one run has measured. */
 export interface Report {
   readonly machine: Machine;
   readonly rounds: number;

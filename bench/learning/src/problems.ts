@@ -3,9 +3,9 @@ import { join, resolve } from "node:path";
 import { digitProblem, digitSetup } from "./digits/digits.js";
 import { permutedTasks, splitTasks } from "./digits/tasks.js";
 import { type EmbedTexts, miniLmEmbedder, staticEmbedder } from "./embedders.js";
-import { type DrawUser, emojiProblem } from "./emoji/emoji.js";
+import { emojiProblem } from "./emoji/emoji.js";
 import { type EmojiSetup, emojiSetup } from "./emoji/setup.js";
-import { compatibleUser, contradictingUser } from "./emoji/users.js";
+import { compatibleUser, contradictingUser, type DrawUser } from "./emoji/users.js";
 import type { Problem } from "./problem.js";
 import { streamProblem } from "./stream/stream.js";
 

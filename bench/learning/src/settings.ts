@@ -1,7 +1,8 @@
-import type { OriginalFeedback } from "./original/trial.js";
-
 /** What keeps the slow weights from being overwritten. */
 export type Hold = "l2" | "onlineEwc" | "ewcPlusPlus" | "rwalk" | "productEwc";
+
+/** What the Rust original is told of a click: that it was good, or the exact gradient of the click's loss. */
+export type OriginalFeedback = "score" | "gradient";
 
 /** One row of the tables: what learns, and what holds on to it. */
 export interface Setting {

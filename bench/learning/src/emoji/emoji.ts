@@ -8,20 +8,7 @@ import { type SettingName, settingOf } from "../settings.js";
 import { Stopwatch } from "../stopwatch.js";
 import { mrrOf } from "./quality.js";
 import type { EmojiSetup } from "./setup.js";
-
-/** One user: preferences that come one after the other, and keywords that have nothing to do with any of them. */
-export interface User {
-  readonly preferences: readonly {
-    readonly learning: readonly Query[];
-    /** Shares no word stem with what was learned. */
-    readonly unseen: readonly Query[];
-  }[];
-  /** Mean whatever emoji carry them. */
-  readonly unrelated: readonly Query[];
-}
-
-/** Draws the user of a seed, whose tastes are among some groups of emoji. */
-export type DrawUser = (setup: EmojiSetup, groups: readonly string[], seed: number) => User;
+import type { DrawUser, User } from "./users.js";
 
 /**
  * Emoji search that learns one person's preferences, one session each, from clicks among the 50 shown.

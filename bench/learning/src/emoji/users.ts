@@ -9,7 +9,21 @@ import {
   TASK,
   unrelatedTo,
 } from "../first-run.js";
-import type { DrawUser } from "./emoji.js";
+import type { EmojiSetup } from "./setup.js";
+
+/** One user: preferences that come one after the other, and keywords that have nothing to do with any of them. */
+export interface User {
+  readonly preferences: readonly {
+    readonly learning: readonly Query[];
+    /** Shares no word stem with what was learned. */
+    readonly unseen: readonly Query[];
+  }[];
+  /** Mean whatever emoji carry them. */
+  readonly unrelated: readonly Query[];
+}
+
+/** Draws the user of a seed, whose tastes are among some groups of emoji. */
+export type DrawUser = (setup: EmojiSetup, groups: readonly string[], seed: number) => User;
 
 const CONTRADICTIONS = 4;
 const UNRELATED = 300;

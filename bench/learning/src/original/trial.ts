@@ -1,14 +1,12 @@
-import type { User } from "../emoji/emoji.js";
 import { mrrOf, type QueryTransform } from "../emoji/quality.js";
 import type { EmojiSetup } from "../emoji/setup.js";
+import type { User } from "../emoji/users.js";
 import { clickOf, createRandom, mean, type Query, SESSIONS, TASK } from "../first-run.js";
 import type { Knobs } from "../knobs.js";
 import type { Trial } from "../problem.js";
+import type { OriginalFeedback } from "../settings.js";
 import { clickGradient } from "./click-gradient.js";
 import { OriginalProcess } from "./process.js";
-
-/** What the original is told of a click: that it was good, or the exact gradient of the click's loss. */
-export type OriginalFeedback = "score" | "gradient";
 
 /** The Rust original on the emoji problems; null where it cannot be built. */
 export async function originalTrial(
