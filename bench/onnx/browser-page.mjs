@@ -1,6 +1,7 @@
 // Runs in the page that browser.mjs opens, with `globalThis.settings`.
 import { openModel, vjp } from "@microlora/onnx";
 import * as ort from "onnxruntime-web/wasm";
+import { quartiles, timed } from "./timing.mjs";
 
 const { sizes, runs, threads } = globalThis.settings;
 ort.env.wasm.wasmPaths = "/ort/";
@@ -8,18 +9,6 @@ ort.env.wasm.numThreads = threads;
 
 const WIDTH = 384;
 const VOCABULARY = 30_000;
-
-async function timed(run) {
-  const start = performance.now();
-  await run();
-  return performance.now() - start;
-}
-
-/** Lower quartile, median, upper quartile. */
-function quartiles(numbers) {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return [0.25, 0.5, 0.75].map((part) => sorted[Math.floor(part * (sorted.length - 1))]);
-}
 
 function feedsOf(rows, tokens) {
   const int64 = (valueAt) => {
