@@ -89,7 +89,10 @@ test.each([
   expect(stderr).toMatch(message);
 });
 
-test("help", async () => {
+test("help, and the version", async () => {
   expect((await run(["--help"])).stdout).toContain("--seeds");
+  expect((await run(["help"])).stdout).toContain("microlora merge MODEL ADAPTER OUT");
+  const { version } = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8"));
+  expect((await run(["--version"])).stdout).toBe(`${version}\n`);
   expect((await run(["try", "--help"])).stdout).toContain("learns from it");
 });

@@ -1,8 +1,10 @@
 #!/usr/bin/env node
+import { createRequire } from "node:module";
 import { convert } from "./adapters/convert.js";
 import { inspect } from "./adapters/inspect.js";
 import { merge } from "./adapters/merge.js";
 import { demo } from "./demo/demo.js";
+import { DEMO_USAGE } from "./demo/options.js";
 import { refusalOf } from "./refusal.js";
 import { createTerminal, type Terminal } from "./terminal.js";
 import { tryIt } from "./try/try.js";
@@ -10,13 +12,21 @@ import { UsageError } from "./usage-error.js";
 
 type Command = (args: readonly string[], terminal: Terminal) => Promise<void>;
 
-const COMMANDS: Readonly<Record<string, Command>> = { demo, try: tryIt, inspect, convert, merge };
+const COMMANDS: Readonly<Record<string, Command>> = { demo, try: tryIt, inspect, convert, merge, help };
+
+async function help(_: readonly string[], terminal: Terminal): Promise<void> {
+  terminal.print(DEMO_USAGE);
+}
 
 /** Runs the command that the arguments name, the demo if none. @returns the exit code */
 async function main(args: readonly string[], terminal: Terminal): Promise<number> {
   const [name = ""] = args;
   const isNamed = name !== "" && !name.startsWith("-");
   try {
+    if (name === "--version") {
+      terminal.print(createRequire(import.meta.url)("../package.json").version);
+      return 0;
+    }
     const command = !isNamed ? demo : Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (command === undefined) {
       throw new UsageError(

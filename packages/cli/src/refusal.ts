@@ -16,7 +16,7 @@ export class Refusal extends Error {
   }
 }
 
-const OURS = [UsageError, RangeError, MicroLoraError, FormatError, OnnxError];
+const OURS = [UsageError, MicroLoraError, FormatError, OnnxError];
 
 /** An error that says all that its reader needs, as that; undefined for one of which the stack is wanted. */
 export function refusalOf(error: unknown): Refusal | undefined {

@@ -35,12 +35,3 @@ export function renaming(rules: readonly string[]): (module: string) => string {
   );
   return (module) => names.get(module) ?? module;
 }
-
-/** Runs an argument parser, whose errors are the user's. @throws UsageError */
-export function parsed<T>(parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
-}

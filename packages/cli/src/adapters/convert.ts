@@ -14,8 +14,8 @@ import {
 import { readAdapter, readBaseModel, SafetensorsReader, writeAdapter } from "@microlora/formats/node";
 import { ofFile } from "../refusal.js";
 import type { Terminal } from "../terminal.js";
-import { UsageError } from "../usage-error.js";
-import { FORMAT_TITLES, formatNamed, numberOption, parsed, renaming } from "./arguments.js";
+import { parsed, UsageError } from "../usage-error.js";
+import { FORMAT_TITLES, formatNamed, numberOption, renaming } from "./arguments.js";
 import { summary } from "./inspect.js";
 
 export const CONVERT_USAGE = `Usage: microlora convert IN OUT [options]

@@ -3,8 +3,8 @@ import { deltaNorm, type LoraFile, type LoraTarget, scalingOf } from "@microlora
 import { kindOfPath, type ReadAdapter, readAdapter } from "@microlora/formats/node";
 import { ofFile } from "../refusal.js";
 import { columns, type Terminal, visible } from "../terminal.js";
-import { UsageError } from "../usage-error.js";
-import { FORMAT_TITLES, formatNamed, numberOption, parsed } from "./arguments.js";
+import { parsed, UsageError } from "../usage-error.js";
+import { FORMAT_TITLES, formatNamed, numberOption } from "./arguments.js";
 import { inspectOnnx } from "./inspect-onnx.js";
 import { inspectTensors } from "./inspect-tensors.js";
 

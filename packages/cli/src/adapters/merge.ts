@@ -12,8 +12,8 @@ import { mergeIntoModel } from "@microlora/onnx/node";
 import { requireFile } from "../files.js";
 import { ofFile } from "../refusal.js";
 import type { Terminal } from "../terminal.js";
-import { UsageError } from "../usage-error.js";
-import { formatNamed, numberOption, parsed, renaming } from "./arguments.js";
+import { parsed, UsageError } from "../usage-error.js";
+import { formatNamed, numberOption, renaming } from "./arguments.js";
 import { summary } from "./inspect.js";
 
 export const MERGE_USAGE = `Usage: microlora merge MODEL ADAPTER OUT [options]

@@ -10,7 +10,7 @@ const COLOURS: Partial<Record<LearnerName, string>> = { all: "#0f766e", offset: 
 
 /** MRR on unseen queries as clicks come in, one line a learner, as SVG. */
 export function learningCurve(points: readonly CurvePoint[]): string {
-  const [width, height, left, right, top, bottom] = [680, 320, 50, 640 - 140, 20, 280];
+  const [width, height, left, right, top, bottom] = [680, 320, 50, 500, 20, 280];
   const most = Math.max(...points.map(({ clicks }) => clicks));
   const x = scaleLinear([0, most], [left, right]);
   const low = Math.min(...points.map(({ mrr }) => mrr));

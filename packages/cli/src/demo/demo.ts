@@ -95,7 +95,7 @@ export async function demo(args: readonly string[], terminal: Terminal): Promise
     );
     terminal.print(`Report: ${resolve(options.report)}`);
   }
-  terminal.print(terminal.style("dim", "\nSearch for yourself: npm start -- try"));
+  terminal.print(terminal.style("dim", "\nSearch for yourself: npm start -- try (installed: microlora try)"));
   if (options.json) {
     const { seed, among, group } = options;
     const run = { seed, seeds: options.seeds, among, ...(group !== undefined && { group }) };

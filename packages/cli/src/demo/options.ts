@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { UsageError } from "../usage-error.js";
+import { parsed, UsageError } from "../usage-error.js";
 import { TUNING_GROUPS } from "./hyperparameters.js";
 
 export const AMONG = ["all", "tuning", "others"] as const;
@@ -18,7 +18,7 @@ export interface DemoOptions {
   readonly report: string | null;
 }
 
-export const DEMO_USAGE = `Usage: npm start -- [options]
+export const DEMO_USAGE = `Usage: microlora [demo] [options]     in a clone of the repository: npm start -- [options]
 
   --seed N         the user and the two halves (default 1)
   --seeds N        N users, from --seed on: means with 95 % intervals
@@ -30,16 +30,30 @@ export const DEMO_USAGE = `Usage: npm start -- [options]
   --report FILE    where the HTML report goes (default microlora-report.html)
   --no-report      write none
 
-npm start -- try                            search for yourself and see it learn
-npm start -- inspect FILE                   what an adapter or a model holds
-npm start -- convert IN OUT                 an adapter in another format
-npm start -- merge BASE ADAPTER OUT         an adapter into the weights of a model
+microlora try                               search for yourself and see it learn
+microlora inspect FILE                      what an adapter or a model holds
+microlora convert IN OUT                    an adapter in another format
+microlora merge MODEL ADAPTER OUT           an adapter into the weights of a model
+microlora --version
 
-Each has a --help of its own; installed, the command is microlora.`;
+Each has a --help of its own.`;
+
+const OPTIONS = {
+  seed: { type: "string", default: "1" },
+  seeds: { type: "string", default: "1" },
+  group: { type: "string" },
+  among: { type: "string", default: "all" },
+  clicks: { type: "string" },
+  rank: { type: "string" },
+  json: { type: "boolean", default: false },
+  report: { type: "string", default: "microlora-report.html" },
+  "no-report": { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
 
 /** @throws UsageError */
 export function parseDemoOptions(args: readonly string[], groups: readonly string[]): DemoOptions | "help" {
-  const { values } = parse(args);
+  const { values } = parsed(() => parseArgs({ args: [...args], options: OPTIONS }));
   if (values.help) return "help";
   const among = AMONG.find((name) => name === values.among);
   if (among === undefined) throw new UsageError(`--among takes ${AMONG.join(", ")}, not ${values.among}`);
@@ -62,28 +76,6 @@ export function groupsAmong(among: Among, groups: readonly string[]): readonly s
   const isTuning = (group: string) => (TUNING_GROUPS as readonly string[]).includes(group);
   if (among === "all") return groups;
   return groups.filter((group) => isTuning(group) === (among === "tuning"));
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        seed: { type: "string", default: "1" },
-        seeds: { type: "string", default: "1" },
-        group: { type: "string" },
-        among: { type: "string", default: "all" },
-        clicks: { type: "string" },
-        rank: { type: "string" },
-        json: { type: "boolean", default: false },
-        report: { type: "string", default: "microlora-report.html" },
-        "no-report": { type: "boolean", default: false },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
 }
 
 function whole(name: string, text: string, least: number, most = 2 ** 31 - 1): number {

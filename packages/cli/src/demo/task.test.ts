@@ -1,5 +1,6 @@
 import { loadEmbedder } from "@microlora/embed";
 import { beforeAll, describe, expect, test } from "vitest";
+import { UsageError } from "../usage-error.js";
 import { buildCorpus, type EmbeddedCorpus, embedCorpus, loadCorpus, stemsOf } from "./corpus.js";
 import { TASK, TUNING_GROUPS } from "./hyperparameters.js";
 import { ambiguousKeywords, buildTask, swapHalves, type Task } from "./task.js";
@@ -96,6 +97,6 @@ test("the other way round, the halves change places and nothing else does", () =
 
 test("no taste can be drawn where no group has enough queries", () => {
   expect(() => buildTask(corpus, { ...TASK, seed: 1, groups: TUNING_GROUPS, minimumQueries: 5000 })).toThrow(
-    RangeError,
+    UsageError,
   );
 });

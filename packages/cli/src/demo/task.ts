@@ -1,3 +1,4 @@
+import { UsageError } from "../usage-error.js";
 import type { Corpus, EmbeddedCorpus } from "./corpus.js";
 import { kMeans } from "./k-means.js";
 import { createRandom, type Random } from "./random.js";
@@ -36,7 +37,7 @@ export interface TaskConfig {
 
 const ATTEMPTS = 100;
 
-/** @throws RangeError where no taste can be drawn from `groups` */
+/** @throws UsageError where no taste can be drawn from `groups` */
 export function buildTask(corpus: EmbeddedCorpus, config: TaskConfig): Task {
   const random = createRandom(config.seed);
   const ambiguous = ambiguousKeywords(corpus);
@@ -52,7 +53,7 @@ export function buildTask(corpus: EmbeddedCorpus, config: TaskConfig): Task {
       ...unrelatedTo(corpus, taste, config.unrelated, random),
     };
   }
-  throw new RangeError(
+  throw new UsageError(
     `No group among ${config.groups.join(", ")} has ${config.minimumQueries} queries in every topic`,
   );
 }

@@ -6,9 +6,9 @@ import { type EmbeddedCorpus, embedCorpus, loadCorpus } from "../demo/corpus.js"
 import { LEARNERS, TASK } from "../demo/hyperparameters.js";
 import { createLearner } from "../demo/learners.js";
 import type { Terminal } from "../terminal.js";
-import { UsageError } from "../usage-error.js";
+import { parsed } from "../usage-error.js";
 
-export const TRY_USAGE = `Usage: npm start -- try
+export const TRY_USAGE = `Usage: microlora try
 
 Type words to search; type the number of the result that you meant, and the search learns from it at once.
 An empty line or "quit" ends.`;
@@ -82,10 +82,6 @@ function printHits(terminal: Terminal, corpus: EmbeddedCorpus, { hits }: Shown):
 }
 
 function wantsHelp(args: readonly string[]): boolean {
-  try {
-    return parseArgs({ args: [...args], options: { help: { type: "boolean", short: "h", default: false } } }).values
-      .help;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  const options = { help: { type: "boolean", short: "h", default: false } } as const;
+  return parsed(() => parseArgs({ args: [...args], options })).values.help;
 }
