@@ -26,7 +26,7 @@ export interface Setting {
   readonly replay?: true;
   /** Learns all tasks at once, shuffled: the ceiling. */
   readonly joint?: true;
-  /** Ran by the Rust original instead, which is told of a click so. */
+  /** Run by the Rust original instead, which is told of a click so. */
   readonly original?: OriginalFeedback;
 }
 

@@ -34,5 +34,5 @@ export class EmbedError extends Error {
 /** The error for weights that could not be had from where they should be. */
 export function weightsUnavailable(url: URL, cause: unknown, remedy: string): EmbedError {
   const problem = cause instanceof Error ? cause.message : String(cause);
-  return new EmbedError("weights-unavailable", url.href, problem, remedy, { cause });
+  return new EmbedError("weights-unavailable", String(url), problem, remedy, { cause });
 }

@@ -63,6 +63,7 @@ test("what is no document is refused, and takes no memory", async () => {
   const create = (...others: (readonly [string | number, Float32Array])[]) =>
     EmbeddingIndex.create([good, ...others], { runtime });
   await expectRejection(create(["b", floats(N + 1, 2)]), "shape-mismatch", "document b");
+  await expectRejection(EmbeddingIndex.create([["c", undefined as never]]), "shape-mismatch", "document c");
   await expectRejection(create(["b", [1, 2] as unknown as Float32Array]), "shape-mismatch", "document b");
   await expectRejection(create(["b", withElement(floats(N, 2), 3, Number.NaN)]), "not-finite", "document b[3]");
   await expectRejection(create(["a", floats(N, 2)]), "invalid-config", "document a");

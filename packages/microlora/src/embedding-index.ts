@@ -26,7 +26,7 @@ export class EmbeddingIndex {
 
   private constructor(runtime: Runtime, documents: readonly (readonly [DocumentId, Float32Array])[]) {
     this.runtime = runtime;
-    this.dimensions = documents[0]?.[1].length ?? 0;
+    this.dimensions = documents[0]?.[1]?.length ?? 0;
     this.#ids = documents.map(([id]) => id);
     this.#rows = new Map(this.#ids.map((id, row) => [id, row]));
     for (const [row, [id, vector]] of documents.entries()) {

@@ -76,6 +76,7 @@ describe("kinds of feedback", () => {
   test.each<[string, object, Parameters<typeof expectRefusal>[1]]>([
     ["two kinds", { query, rating: 1, item: DOCUMENTS[0], chosen: DOCUMENTS[0], shown: DOCUMENTS }, "mixed-feedback"],
     ["no kind", { query }, "nothing-to-learn-from"],
+    ["no query", { rating: 1, item: DOCUMENTS[0] }, "mixed-feedback"],
     ["a quality of a query that was not explored", { query, quality: 1 }, "nothing-to-learn-from"],
     ["a query of zeros", { query: new Float32Array(N), rating: 1, item: DOCUMENTS[0] }, "nothing-to-learn-from"],
     ["an unknown request", { request: "z", rating: 1, item: DOCUMENTS[0] }, "unknown-request"],

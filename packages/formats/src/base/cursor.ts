@@ -1,3 +1,4 @@
+import { checkBytes } from "./bytes.js";
 import { FormatError } from "./errors.js";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -8,7 +9,9 @@ export class Cursor {
   readonly #view: DataView;
   #at = 0;
 
+  /** @throws FormatError `invalid-argument` */
   constructor(bytes: Uint8Array) {
+    checkBytes(bytes);
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }

@@ -128,6 +128,15 @@ describe.each(Object.keys(READERS))("%s", (name) => {
   });
 });
 
+test.each(Object.keys(FILE_FORMATS) as FileFormatName[])("%s: what is no Uint8Array is refused by name", (name) => {
+  for (const wrong of [new ArrayBuffer(64), "text", undefined, [1, 2, 3]]) {
+    const { error } = counted(() => FILE_FORMATS[name].decode(wrong as never));
+    const { code, message } = error as { readonly code: string; readonly message: string };
+    expect(["invalid-argument", "not-a-checkpoint"]).toContain(code);
+    expect(message).toContain("Uint8Array");
+  }
+});
+
 test("nothing that a file says reaches the prototypes of objects", () => {
   expect(({} as { lora_alpha?: unknown }).lora_alpha).toBeUndefined();
   expect(Object.keys(Object.prototype)).toEqual([]);

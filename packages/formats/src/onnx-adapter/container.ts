@@ -1,4 +1,5 @@
 import { Builder, ByteBuffer } from "flatbuffers";
+import { checkBytes } from "../base/bytes.js";
 import { FormatError, shown } from "../base/errors.js";
 import { byteLengthOf, type Tensor } from "../picture/tensor-file.js";
 import { Table, type Vector } from "./table.js";
@@ -30,6 +31,7 @@ export function isOnnxAdapter(start: Uint8Array): boolean {
  * `duplicate-name`, `bad-shape`, `unsupported-dtype`
  */
 export function readOnnxAdapter(bytes: Uint8Array): OnnxAdapter {
+  checkBytes(bytes);
   if (!isOnnxAdapter(bytes)) {
     throw new FormatError("not-this-format", "byte 4", `does not say ${IDENTIFIER}`, "Pass an .onnx_adapter file");
   }

@@ -1,11 +1,13 @@
+import { checkBytes } from "../base/bytes.js";
 import type { Tensor, TensorFile } from "../picture/tensor-file.js";
 import { headerLength, layOut, PREFIX_BYTES, parseHeader } from "./header.js";
 
 /**
  * The tensors of a safetensors file, as views of its bytes: nothing is copied, and work is bounded by the file's size.
- * @throws FormatError as the header is refused
+ * @throws FormatError `invalid-argument`, and as the header is refused
  */
 export function decodeSafetensors(bytes: Uint8Array): TensorFile {
+  checkBytes(bytes);
   const length = headerLength(bytes, bytes.length);
   const { metadata, tensors } = parseHeader(bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + length), bytes.length);
   const views = new Map<string, Tensor>();

@@ -141,7 +141,7 @@ export function resolveLearning(learning: LearningConfig = {}): ResolvedLearning
 }
 
 /** The number itself, but 0 for -0, which JSON does not tell apart. */
-function unsignedZero(value: number): number {
+export function unsignedZero(value: number): number {
   return value === 0 ? 0 : value;
 }
 

@@ -1,3 +1,4 @@
+import { unsignedZero } from "../adapter/config.js";
 import type { Method } from "../adapter/methods.js";
 import { shown } from "../base/errors.js";
 import type { Example, KeptRequest } from "../learn/example.js";
@@ -91,11 +92,6 @@ function exampleHeader({ module, gate, signal }: Example): object {
         ? { rating: unsignedZero(signal.rating) }
         : {};
   return { module, ...(gate !== 1 && { gate }), kind, items: items.length, weight: unsignedZero(weight), ...own };
-}
-
-/** The number itself, but 0 for -0, which JSON does not tell apart. */
-function unsignedZero(value: number): number {
-  return value === 0 ? 0 : value;
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -29,7 +29,8 @@ export interface LearnResult {
  * @throws MicroLoraError `nothing-to-learn-from` without a gradient, or with another kind of feedback beside it,
  * `out-of-range`, `not-finite`
  */
-export function gradientOf({ gradient, reward, chosen, rating, quality }: Feedback): Float32Array {
+export function gradientOf(feedback: Feedback): Float32Array {
+  const { gradient, reward, chosen, rating, quality } = feedback ?? {};
   if (reward !== undefined) checkRange(reward, -1, 1, "feedback.reward");
   if (gradient !== undefined && (chosen ?? rating ?? quality) === undefined) return gradient;
   throw new MicroLoraError(

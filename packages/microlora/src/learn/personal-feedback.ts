@@ -1,3 +1,4 @@
+import { MicroLoraError } from "../base/errors.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { type Candidates, vectorOf } from "./candidates.js";
 import type { AnyFeedback, Exclusive } from "./signal.js";
@@ -49,7 +50,10 @@ export type PersonalFeedback<Id extends string | number = string | number> = OfR
     | Exclusive<Quality, Kinds<Id>>
   );
 
-/** The same feedback with vectors in place of ids, unchecked otherwise. @throws MicroLoraError `unknown-document`, `invalid-config` */
+/**
+ * The same feedback with vectors in place of ids, unchecked otherwise.
+ * @throws MicroLoraError `mixed-feedback` unless it names one query; `unknown-document`, `invalid-config`
+ */
 export function withVectors<Id extends string | number>(
   feedback: PersonalFeedback<Id>,
   runtime: Runtime,
@@ -59,6 +63,9 @@ export function withVectors<Id extends string | number>(
     readonly query: unknown;
     readonly request: unknown;
   };
+  if ((query === undefined) === (request === undefined)) {
+    throw new MicroLoraError("mixed-feedback", "feedback", "needs `query` or `request`", "Pass one of the two");
+  }
   const one = (item: Item<Id>) => vectorOf(item, index, runtime, dimensions);
   return {
     ...kind,

@@ -1,3 +1,4 @@
+import { unsignedZero } from "../adapter/config.js";
 import { refuseConfig } from "../base/check.js";
 
 /** Numbers with their bounds: [least, most, default]. */
@@ -20,7 +21,7 @@ export function settingsOf<Key extends string>(
     if (!(typeof value === "number" && value >= least && value <= most)) {
       refuseConfig(`${name}.${key}`, value, `Pass a number in [${least}, ${most}]`);
     }
-    return [key, value === 0 ? 0 : value];
+    return [key, unsignedZero(value)];
   });
   return Object.fromEntries(settings) as Record<Key, number>;
 }

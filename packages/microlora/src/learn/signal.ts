@@ -158,7 +158,7 @@ function vector(value: unknown, width: number, where: string): Float32Array {
   return value as Float32Array;
 }
 
-/** What a person would call the reward of a signal, for statistics; undefined where it has none. */
+/** What a person would call the reward of a signal, for statistics: its rating or quality, else its weight. */
 export function rewardOf(signal: Signal): number {
   if (signal.kind === "rating") return signal.rating;
   return signal.kind === "quality" ? signal.quality : signal.weight;
