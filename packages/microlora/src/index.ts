@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 export {
   type LearningConfig,
   type MicroLoraConfig,

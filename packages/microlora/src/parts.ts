@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /** What a `Learner` is made of, for those who make one of their own, as `@microlora/onnx` does for whole models. */
 
 export { NEGLIGIBLE } from "./adapter/learning.js";
