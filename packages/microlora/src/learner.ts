@@ -143,27 +143,27 @@ export class Learner {
 
   /** Ends a task by hand: what is known now is held on to from here on. */
   consolidate(): void {
-    this.#updates.consolidate();
+    this.#updates.safeguards.consolidate();
   }
 
   /** The adapters as they are, for `rollback`. */
   snapshot(): readonly AdapterState[] {
-    return this.#updates.weights();
+    return this.#updates.safeguards.weights();
   }
 
   /** Back to a snapshot: weights, optimiser and EWC. @throws MicroLoraError `corrupt-checkpoint` */
   rollback(snapshot: readonly AdapterState[]): void {
-    this.#updates.rollback(snapshot);
+    this.#updates.safeguards.rollback(snapshot);
   }
 
   /** Takes the last n updates back, as far as `config.undo` remembers them; returns how many. */
   undo(n = 1): number {
-    return this.#updates.undo(n);
+    return this.#updates.safeguards.undo(n);
   }
 
   /** The methods in use whose code was handed in: what loading a copy needs. */
   get methods(): readonly Method[] {
-    return this.#updates.methods;
+    return this.#updates.safeguards.methods;
   }
 
   /** A request that is kept. @throws MicroLoraError `unknown-request`, `expired-request`, `clock-backwards` */
@@ -175,7 +175,7 @@ export class Learner {
   report(): LearnerReport {
     const adapters = this.lora.config.modules.map(({ module }) => [module, capacityOf(this.lora.adapterOf(module))]);
     return {
-      ...this.#updates.report(),
+      ...this.#updates.safeguards.report(),
       updates: this.lora.adaptationCount,
       pending: { count: this.#pending.count, bytes: this.#pending.bytes },
       capacity: Object.fromEntries(adapters),

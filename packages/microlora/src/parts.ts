@@ -3,8 +3,8 @@
 /** What a `Learner` is made of, for those who make one of their own, as `@microlora/onnx` does for whole models. */
 
 export { NEGLIGIBLE } from "./adapter/learning.js";
-export { History } from "./history.js";
-export { type Capacity, capacityOf, DeltaLimit } from "./learn/capacity.js";
-export { type Check, Guard, type Holding } from "./learn/guard.js";
+export { type Capacity, capacityOf } from "./learn/capacity.js";
+export type { Check, Holding } from "./learn/guard.js";
 export { resolveLearner } from "./learn/learner-config.js";
-export { type Keeping, Replay } from "./learn/replay.js";
+export type { Keeping } from "./learn/replay.js";
+export { isOverflow, Safeguards } from "./safeguards.js";

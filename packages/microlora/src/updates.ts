@@ -1,17 +1,16 @@
 import type { AdapterState } from "./adapter/lora-adapter.js";
-import type { Method } from "./adapter/methods.js";
 import { MicroLoraError } from "./base/errors.js";
-import { History } from "./history.js";
+import type { LearnerState } from "./checkpoint/learner-check.js";
+import type { SafeguardsState } from "./checkpoint/safeguards-state.js";
 import type { Boundary } from "./learn/boundaries.js";
-import { DeltaLimit } from "./learn/capacity.js";
 import { Evaluation } from "./learn/evaluation.js";
 import { EXAMPLES, type Example, type KeptRequest } from "./learn/example.js";
 import { advantageOf, type Baseline, NO_BASELINE, reinforceGradient, withScore } from "./learn/exploration.js";
-import { Guard, type GuardState } from "./learn/guard.js";
+import type { Check } from "./learn/guard.js";
 import type { ResolvedLearner } from "./learn/learner-config.js";
-import { Replay, type ReplayState } from "./learn/replay.js";
 import type { Signal } from "./learn/signal.js";
 import type { MicroLora } from "./micro-lora.js";
+import { Safeguards, tolerated } from "./safeguards.js";
 
 /** Norm of a caller's gradient, with respect to the parameters, from which on a guard clips it. */
 const GUARDED_NORM = 1;
@@ -33,18 +32,11 @@ export interface LearnerResult {
 }
 
 /** What updates have led to, beside the weights. */
-export interface UpdatesState {
-  readonly boundaryState: readonly number[];
-  readonly boundaries: number;
-  readonly limited: number;
-  readonly baseline: Baseline;
-  readonly reference: Baseline;
-  readonly replay: ReplayState | null;
-  readonly guard: GuardState | null;
-}
+type UpdatesState = SafeguardsState<Example> & Pick<LearnerState, "baseline" | "reference">;
 
-/** How a `Learner` updates the weights: from an example to a step, with replay, limits, guard and boundaries around it. */
+/** How a `Learner` updates the weights: from an example to a step, with its safeguards around it. */
 export class Updates {
+  readonly safeguards: Safeguards<Example>;
   readonly result: LearnerResult = {
     applied: false,
     reason: null,
@@ -56,19 +48,6 @@ export class Updates {
   readonly #lora: MicroLora;
   readonly #config: ResolvedLearner;
   readonly #evaluations = new Map<string, Evaluation>();
-  readonly #limits: readonly DeltaLimit[];
-  readonly #replay: Replay | null;
-  readonly #guard: Guard | null;
-  readonly #boundary: Boundary | null;
-  readonly #lossOf = (example: Example, accepted?: readonly AdapterState[]): number => {
-    const { module, signal } = example;
-    const weights = accepted?.find((adapter) => adapter.module === module);
-    return this.#evaluations.get(module)!.lossOf(example, signal, this.#reference.mean, weights)!;
-  };
-  readonly #history: History;
-  #boundaryState: readonly number[];
-  #boundaries = 0;
-  #limited = 0;
   #baseline: Baseline = NO_BASELINE;
   #reference: Baseline = NO_BASELINE;
 
@@ -76,12 +55,7 @@ export class Updates {
   constructor(lora: MicroLora, config: ResolvedLearner, boundary: Boundary | null) {
     this.#lora = lora;
     this.#config = config;
-    this.#history = new History(lora, config.undo);
-    this.#replay = config.replay && new Replay(config.replay, config.seed, EXAMPLES);
-    this.#guard = config.guard && new Guard(config.guard, EXAMPLES);
-    this.#boundary = boundary;
-    this.#boundaryState = boundary?.start() ?? [];
-    this.#limits = lora.config.modules.map(({ module }) => new DeltaLimit(lora.adapterOf(module)));
+    this.safeguards = new Safeguards(lora, config, boundary, EXAMPLES);
     for (const { module, outFeatures } of lora.config.modules) {
       const [output, gradient] = [lora.allocate(outFeatures), lora.allocate(outFeatures)];
       this.#evaluations.set(module, new Evaluation(lora.adapterOf(module), config, output, gradient));
@@ -104,8 +78,7 @@ export class Updates {
 
   /** Learns from all of them in one update, or from none. */
   learnBatch(examples: readonly Example[]): void {
-    const before = this.weights();
-    try {
+    this.safeguards.together(() => {
       for (const example of examples) {
         const { module, x, gate, signal } = example;
         const evaluation = this.#evaluations.get(module)!;
@@ -113,73 +86,18 @@ export class Updates {
         this.#lora.adapt(x, { gradient: evaluation.gradient, module, reward: gate });
       }
       this.#lora.applyUpdates();
-    } catch (error) {
-      this.#history.goBack(before);
-      throw error;
-    }
-    this.#history.remember(before);
-    this.#limit();
-  }
-
-  /** Ends a task by hand. */
-  consolidate(): void {
-    this.#lora.consolidate();
-    this.#guard?.accept(this.#history.weights);
-  }
-
-  /** A copy of the adapters as they are. */
-  weights(): readonly AdapterState[] {
-    return this.#history.weights();
-  }
-
-  /** @throws MicroLoraError `corrupt-checkpoint` */
-  rollback(snapshot: readonly AdapterState[]): void {
-    this.#history.rollback(snapshot);
-    this.#guard?.accept(this.#history.weights);
-  }
-
-  undo(n: number): number {
-    const taken = this.#history.undo(n);
-    if (taken > 0) this.#guard?.accept(this.#history.weights);
-    return taken;
-  }
-
-  /** The methods in use whose code was handed in. */
-  get methods(): readonly Method[] {
-    return [...this.#history.methods, ...(this.#boundary === null ? [] : [this.#boundary])];
-  }
-
-  report() {
-    return {
-      boundaries: this.#boundaries,
-      limited: this.#limited,
-      undoable: this.#history.count,
-      replay: this.#replay && { count: this.#replay.count, bytes: this.#replay.bytes },
-      guard: this.#guard?.report() ?? null,
-    };
+    });
   }
 
   exportState(): UpdatesState {
-    return {
-      boundaryState: this.#boundaryState,
-      boundaries: this.#boundaries,
-      limited: this.#limited,
-      baseline: this.#baseline,
-      reference: this.#reference,
-      replay: this.#replay?.exportState() ?? null,
-      guard: this.#guard?.state ?? null,
-    };
+    return { ...this.safeguards.exportState(), baseline: this.#baseline, reference: this.#reference };
   }
 
   /** Takes a checked state of the same configuration. */
   restore(state: UpdatesState): void {
-    this.#boundaryState = state.boundaryState;
-    this.#boundaries = state.boundaries;
-    this.#limited = state.limited;
+    this.safeguards.restore(state);
     this.#baseline = state.baseline;
     this.#reference = state.reference;
-    if (state.replay !== null) this.#replay?.restore(state.replay);
-    if (state.guard !== null) this.#guard?.restore(state.guard);
   }
 
   #learnQuality(request: KeptRequest, quality: number, noise: Float32Array | null): void {
@@ -199,57 +117,53 @@ export class Updates {
 
   #learnExample(example: Example): void {
     const { signal } = example;
-    if (this.#guard === null) {
+    const { guard } = this.safeguards;
+    if (guard === null) {
       this.#update(example);
     } else if (signal.kind === "gradient") {
       this.#update(this.#clipped(example, signal));
-    } else if (this.#guard.holdsNext) {
+    } else if (guard.holdsNext) {
       this.result.loss = this.#lossOf(example);
-      const leaving = this.#guard.hold(example);
+      const leaving = guard.hold(example);
       if (leaving !== undefined) tolerated(() => this.#update(leaving));
       this.result.reason = "held-back";
     } else {
       this.#update(example);
-      this.#guard.passed();
+      guard.passed();
     }
-    this.#observe(this.result.loss);
+    this.result.boundary = this.safeguards.observe(this.result.loss);
   }
 
   /** One update, and all that goes with it; what is refused is refused before anything has changed. */
   #update(example: Example): void {
-    const { result } = this;
-    const starts = this.#guard?.started === false;
-    const before = this.#config.undo > 0 || starts ? this.weights() : null;
+    const { result, safeguards } = this;
+    const before = safeguards.before();
     const { loss, gradientNorm } = this.#step(example);
     result.applied = true;
     result.loss = loss;
     result.gradientNorm = gradientNorm;
-    if (before !== null) {
-      this.#history.remember(before);
-      this.#guard?.start(before);
-    }
+    safeguards.begin(before);
     const { signal, module } = example;
     if (signal.kind === "rating") this.#reference = withScore(this.#reference, this.#evaluations.get(module)!.score);
-    if (this.#replay !== null && signal.kind !== "gradient") {
-      for (let k = 0; k < this.#replay.config.perUpdate; k++) {
-        const earlier = this.#replay.draw();
-        if (earlier !== undefined) tolerated(() => this.#step(earlier));
-      }
-      this.#replay.offer(example);
+    const isKept = signal.kind !== "gradient";
+    for (let k = isKept ? safeguards.replays : 0; k > 0; k--) {
+      const earlier = safeguards.draw();
+      if (earlier !== undefined) tolerated(() => this.#step(earlier));
     }
-    this.#limit();
-    result.rolledBack = this.#check();
+    const check = safeguards.finish(isKept ? example : null);
+    result.rolledBack = check !== null && this.#judge(check);
   }
 
-  /** Lets the guard compare, if it is time; whether it took updates back. */
-  #check(): boolean {
-    const check = this.#guard?.updated() ?? null;
-    if (check === null) return false;
+  #judge(check: Check<Example>): boolean {
     const losses = check.held.map((example) => this.#lossOf(example));
     const accepted = check.unknown.map((example) => this.#lossOf(example, check.accepted));
-    const back = this.#guard!.judge(check, losses, accepted, this.#history.weights);
-    if (back !== null) this.#history.goBack(back);
-    return back !== null;
+    return this.safeguards.judge(check, losses, accepted);
+  }
+
+  #lossOf(example: Example, accepted?: readonly AdapterState[]): number {
+    const { module, signal } = example;
+    const weights = accepted?.find((adapter) => adapter.module === module);
+    return this.#evaluations.get(module)!.lossOf(example, signal, this.#reference.mean, weights)!;
   }
 
   /** A caller's gradient, which a guard cannot check, is clipped where nothing else clips it, and Fisher and optimiser see no more of it. */
@@ -270,32 +184,5 @@ export class Updates {
     const { gradient } = evaluation;
     const reward = gate * signal.weight;
     return { loss, gradientNorm: this.#lora.learn(x, { gradient, module, reward }).gradientNorm };
-  }
-
-  /** Tells the boundary detector, and ends the task where it says so. */
-  #observe(loss: number | null): void {
-    if (this.#boundary === null || loss === null) return;
-    const { state, changed } = this.#boundary.step(this.#boundaryState, loss);
-    this.#boundaryState = state;
-    if (!changed || !tolerated(() => this.consolidate())) return;
-    this.#boundaries++;
-    this.result.boundary = true;
-  }
-
-  #limit(): void {
-    const { maxDelta } = this.#config;
-    if (maxDelta === null) return;
-    for (const limit of this.#limits) if (limit.enforce(maxDelta)) this.#limited++;
-  }
-}
-
-/** Runs what may be refused as too large for float32, where there is nobody to tell; whether it was not. */
-function tolerated(action: () => void): boolean {
-  try {
-    action();
-    return true;
-  } catch (error) {
-    if (error instanceof MicroLoraError && error.code === "update-overflow") return false;
-    throw error;
   }
 }

@@ -18,6 +18,11 @@ export function count(value: unknown, where: string): number {
   return corrupt(where, `is ${shown(value)}, not a count`);
 }
 
+/** A finite number, or `corrupt-checkpoint`. */
+export function finite(value: unknown, where: string): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : corrupt(where, `is ${shown(value)}`);
+}
+
 /** Runs a check of settings that came from a file, where what it refuses is `corrupt-checkpoint`. */
 export function checkStored(check: () => void): void {
   try {

@@ -1,30 +1,24 @@
-import type { AdapterState } from "../adapter/lora-adapter.js";
 import type { Method } from "../adapter/methods.js";
 import { checkRange } from "../base/check.js";
 import { shown } from "../base/errors.js";
+import type { Example } from "../learn/example.js";
 import type { Baseline } from "../learn/exploration.js";
-import type { GuardState } from "../learn/guard.js";
 import { checkLearner, type LearnerConfig, type ResolvedLearner, resolveLearner } from "../learn/learner-config.js";
 import type { PendingRequest } from "../learn/pending-requests.js";
-import type { ReplayState } from "../learn/replay.js";
 import type { GroupState } from "../learn/statistics.js";
 import { corrupt } from "./container.js";
-import { array, checkStored, count, record } from "./fields.js";
+import { array, checkStored, count, finite, record } from "./fields.js";
+import { checkSafeguards, type SafeguardsState, safeguardsSettings } from "./safeguards-state.js";
 import { checkState, type MicroLoraState } from "./state.js";
 
 /** Everything that a `Learner` is. */
-export interface LearnerState {
+export interface LearnerState extends SafeguardsState<Example> {
   readonly config: ResolvedLearner;
   readonly lora: MicroLoraState;
-  readonly boundaryState: readonly number[];
-  readonly boundaries: number;
-  readonly limited: number;
   readonly explorations: number;
   readonly baseline: Baseline;
   readonly reference: Baseline;
   readonly pending: { readonly now: number; readonly requests: readonly PendingRequest[] };
-  readonly replay: ReplayState | null;
-  readonly guard: GuardState | null;
   readonly modules: readonly GroupState[];
   readonly sessions: readonly GroupState[];
 }
@@ -34,19 +28,14 @@ export type LearnerParts = Omit<LearnerState, "lora">;
 
 /** The settings in the one order in which they are written. */
 export function configHeader(config: ResolvedLearner): object {
-  const { score, temperature, margin, exploration, pending, replay, boundary, guard, maxDelta, undo, seed } = config;
+  const { score, temperature, margin, exploration, pending } = config;
   return {
     score,
     temperature,
     margin,
     exploration,
     pending: { count: pending.count, bytes: pending.bytes, age: pending.age },
-    replay: replay && { bytes: replay.bytes, perUpdate: replay.perUpdate },
-    boundary: boundary && { name: boundary.name, settings: boundary.settings },
-    guard: guard && { hold: guard.hold, share: guard.share, every: guard.every, strictness: guard.strictness },
-    maxDelta,
-    undo,
-    seed,
+    ...safeguardsSettings(config),
   };
 }
 
@@ -56,23 +45,21 @@ export function checkLearnerState(state: LearnerState, methods?: readonly Method
   const { config } = state;
   for (const part of ["config", "baseline", "reference", "pending"]) record(fields[part], part);
   record(config.pending, "config.pending");
-  for (const part of [config.replay, config.guard, config.boundary, state.replay, state.guard]) {
-    if (part !== null) record(part, "config");
-  }
+  for (const part of [config.replay, config.guard, config.boundary]) if (part !== null) record(part, "config");
   if (config.boundary !== null) record(config.boundary.settings, "config.boundary.settings");
   checkStored(() => checkLearner(config));
   const complete = JSON.stringify(configHeader(resolveLearner(config as LearnerConfig)));
   if (JSON.stringify(configHeader(config)) !== complete) corrupt("config", "is not complete");
   checkState(state.lora, methods);
-  for (const counter of ["boundaries", "limited", "explorations"] as const) count(state[counter], counter);
-  for (const [i, value] of array(state.boundaryState, "boundaryState").entries()) finite(value, `boundaryState[${i}]`);
+  count(state.explorations, "explorations");
+  checkSafeguards(state, config, state.lora, methods);
   for (const name of ["baseline", "reference"] as const) {
     count(state[name].count, `${name}.count`);
     finite(state[name].mean, `${name}.mean`);
     if (!(finite(state[name].variance, `${name}.variance`) >= 0)) corrupt(`${name}.variance`, "is negative");
   }
   checkPending(state);
-  checkParts(state, methods);
+  checkExamples(state);
   for (const groups of ["modules", "sessions"] as const) checkGroups(state[groups], groups);
   return state;
 }
@@ -97,19 +84,7 @@ function checkPending({ pending, lora }: LearnerState): void {
   }
 }
 
-function checkParts({ config, replay, guard, lora }: LearnerState, methods: readonly Method[] | undefined): void {
-  if ((config.replay === null) !== (replay === null))
-    corrupt("replay", "has a configuration or examples, but not both");
-  if ((config.guard === null) !== (guard === null)) corrupt("guard", "has a configuration or a state, but not both");
-  if (replay !== null) {
-    count(replay.seen, "replay.seen");
-    count(replay.draws, "replay.draws");
-  }
-  if (guard !== null) {
-    for (const key of ["offered", "updates", "promoted", "rejected"] as const) count(guard[key], `guard.${key}`);
-    const adapters = guard.accepted as readonly AdapterState[] | null;
-    if (adapters !== null) checkState({ ...lora, adapters }, methods);
-  }
+function checkExamples({ replay, guard, lora }: LearnerState): void {
   for (const { x, base, gate, signal, module } of [...(replay?.examples ?? []), ...(guard?.held ?? [])]) {
     checkGate(gate);
     checkVectors([x, base, ...signal.items], module, lora);
@@ -145,8 +120,4 @@ function checkGroups(groups: readonly GroupState[], where: string): void {
       if (rest.length > 0) corrupt(`${where}.latencies`, "are no pairs");
     }
   }
-}
-
-function finite(value: unknown, where: string): number {
-  return typeof value === "number" && Number.isFinite(value) ? value : corrupt(where, `is ${shown(value)}`);
 }

@@ -3,13 +3,19 @@ import type { Method } from "../adapter/methods.js";
 import { shown } from "../base/errors.js";
 import type { Example, KeptRequest } from "../learn/example.js";
 import type { Baseline } from "../learn/exploration.js";
-import type { ResolvedLearner } from "../learn/learner-config.js";
 import type { PendingRequest } from "../learn/pending-requests.js";
 import { type AnyFeedback, readSignal, type Signal } from "../learn/signal.js";
 import type { GroupState } from "../learn/statistics.js";
 import { type Body, corrupt, readContainer, writeContainer } from "./container.js";
 import { array, checkStored, count, record } from "./fields.js";
 import { checkGate, checkLearnerState, configHeader, type LearnerState } from "./learner-check.js";
+import {
+  type ExampleFormat,
+  readAccepted,
+  readSafeguards,
+  safeguardsBlocks,
+  safeguardsHeaders,
+} from "./safeguards-state.js";
 import { type MicroLoraState, readState, stateBlocks, stateHeader } from "./state.js";
 
 /** The canonical bytes of a state. */
@@ -19,12 +25,11 @@ export function encodeLearner(state: LearnerState): Uint8Array {
 }
 
 /** The numbers of a learner beside those of its MicroLora. */
-export function partsBlocks({ pending, replay, guard, lora }: LearnerState): Float32Array[] {
-  const kept = pending.requests.flatMap(({ x, base, noise }) => (noise === null ? [x, base] : [x, base, noise]));
-  const examples = [...(replay?.examples ?? []), ...(guard?.held ?? [])];
-  const accepted = guard?.accepted ? stateBlocks({ ...lora, adapters: guard.accepted }) : [];
-  const vectors = examples.flatMap(({ x, base, signal }) => [x, base, ...signal.items]);
-  return [...accepted, ...kept, ...vectors];
+export function partsBlocks(state: LearnerState): Float32Array[] {
+  const { requests } = state.pending;
+  const kept = requests.flatMap(({ x, base, noise }) => (noise === null ? [x, base] : [x, base, noise]));
+  const [accepted, examples] = safeguardsBlocks(state, state.lora, examplesOf(state.lora));
+  return [...accepted, ...kept, ...examples];
 }
 
 /** The checked state that bytes hold. @throws MicroLoraError */
@@ -39,13 +44,11 @@ export function decodeLearner(bytes: Uint8Array, methods?: readonly Method[]): L
 
 /** What a file says of a learner beside its numbers and its MicroLora. */
 export function partsHeader(state: LearnerState): object {
-  const { config, pending, replay, guard } = state;
-  const adapters = guard?.accepted ?? null;
+  const { pending, lora } = state;
+  const [counters, kept] = safeguardsHeaders(state, lora, examplesOf(lora));
   return {
-    config: configHeader(config),
-    boundaryState: state.boundaryState.map(unsignedZero),
-    boundaries: state.boundaries,
-    limited: state.limited,
+    config: configHeader(state.config),
+    ...counters,
     explorations: state.explorations,
     baseline: baselineHeader(state.baseline),
     reference: baselineHeader(state.reference),
@@ -61,15 +64,7 @@ export function partsHeader(state: LearnerState): object {
         noise: noise !== null,
       })),
     },
-    replay: replay && { seen: replay.seen, draws: replay.draws, examples: replay.examples.map(exampleHeader) },
-    guard: guard && {
-      offered: guard.offered,
-      updates: guard.updates,
-      promoted: guard.promoted,
-      rejected: guard.rejected,
-      held: guard.held.map(exampleHeader),
-      accepted: adapters && (stateHeader({ ...state.lora, adapters }) as { adapters: object }).adapters,
-    },
+    ...kept,
     modules: state.modules.map(groupHeader),
     sessions: state.sessions.map(groupHeader),
   };
@@ -104,31 +99,23 @@ export function readParts(
   body: Body,
   methods: readonly Method[] | undefined,
 ): LearnerState {
-  const config = record(fields.config, "config") as unknown as ResolvedLearner;
-  const guard = fields.guard === null ? null : record(fields.guard, "guard");
-  const accepted = guard?.accepted ? readState({ ...header, adapters: guard.accepted }, body, methods).adapters : null;
+  const accepted = readAccepted(fields, header, body, methods);
   const pending = record(fields.pending, "pending");
   const requests = array(pending.requests, "pending.requests").map((request, i) =>
     readPending(record(request, `pending.requests[${i}]`), lora, body),
   );
-  const replay = fields.replay === null ? null : record(fields.replay, "replay");
-  const examples = replay && readExamples(replay.examples, "replay.examples", lora, body);
-  const held = guard && readExamples(guard.held, "guard.held", lora, body);
-  const { boundaryState, boundaries, limited, explorations, baseline, reference, modules, sessions } = fields;
+  const safeguards = readSafeguards(fields, accepted, body, examplesOf(lora));
+  const { explorations, baseline, reference, modules, sessions } = fields;
   const state = {
-    config,
+    config: record(fields.config, "config"),
     lora,
-    boundaryState,
-    boundaries,
-    limited,
+    ...safeguards,
     explorations,
     baseline,
     reference,
     modules,
     sessions,
     pending: { now: pending.now, requests },
-    replay: replay && { ...replay, examples },
-    guard: guard && { ...guard, held, accepted },
   } as unknown as LearnerState;
   checkLearnerState(state, methods);
   return state;
@@ -150,21 +137,27 @@ function readKept({ module, gate = 1 }: Fields, lora: MicroLoraState, body: Body
   return { module: dimensions.module, x, base, gate: gate as number };
 }
 
-function readExamples(value: unknown, where: string, lora: MicroLoraState, body: Body): readonly Example[] {
-  return array(value, where).map((entry, i) => {
-    const fields = record(entry, `${where}[${i}]`);
-    const kept = readKept(fields, lora, body);
-    const length = count(fields.items, `${where}[${i}].items`);
-    const items = Array.from({ length: Math.min(length, 2 ** 20) }, () => body.take(kept.base.length, "items"));
-    const chosen = items[fields.chosen as number];
-    const feedback =
-      fields.kind === "rating"
-        ? { rating: fields.rating, item: items[0] }
-        : { chosen, shown: items, reward: fields.weight };
-    let signal: Signal | undefined;
-    checkStored(() => {
-      signal = readSignal(feedback as AnyFeedback, kept.base.length);
-    });
-    return { ...kept, signal: signal! };
+/** Examples of the modules of a MicroLora. */
+function examplesOf(lora: MicroLoraState): ExampleFormat<Example> {
+  return {
+    header: exampleHeader,
+    blocks: ({ x, base, signal }) => [x, base, ...signal.items],
+    read: (fields, where, body) => readExample(fields, where, lora, body),
+  };
+}
+
+function readExample(fields: Fields, where: string, lora: MicroLoraState, body: Body): Example {
+  const kept = readKept(fields, lora, body);
+  const length = count(fields.items, `${where}.items`);
+  const items = Array.from({ length: Math.min(length, 2 ** 20) }, () => body.take(kept.base.length, "items"));
+  const chosen = items[fields.chosen as number];
+  const feedback =
+    fields.kind === "rating"
+      ? { rating: fields.rating, item: items[0] }
+      : { chosen, shown: items, reward: fields.weight };
+  let signal: Signal | undefined;
+  checkStored(() => {
+    signal = readSignal(feedback as AnyFeedback, kept.base.length);
   });
+  return { ...kept, signal: signal! };
 }

@@ -45,6 +45,9 @@ export interface ResolvedLearner {
   readonly seed: number;
 }
 
+/** The settings of what lies around updates. */
+export type SafeguardsConfig = Pick<ResolvedLearner, "replay" | "boundary" | "guard" | "maxDelta" | "undo" | "seed">;
+
 const REPLAY_DEFAULTS: ReplayConfig = { bytes: 256 * 1024, perUpdate: 1 };
 
 /** @throws MicroLoraError `invalid-config`, `out-of-range`, `not-finite` */

@@ -1,5 +1,5 @@
-import { type AdapterState, type LearnerConfig, type LearnerResult, MicroLora, MicroLoraError } from "microlora";
-import { type Capacity, capacityOf, DeltaLimit, Guard, History, Replay, resolveLearner } from "microlora/parts";
+import { type AdapterState, type LearnerConfig, type LearnerResult, MicroLora } from "microlora";
+import { type Capacity, type Check, capacityOf, isOverflow, resolveLearner, Safeguards } from "microlora/parts";
 import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
 import type { GradientRequest, LoraModel } from "./lora-model.js";
@@ -33,16 +33,8 @@ export interface ModelLearnerReport {
 export class ModelLearner {
   readonly model: LoraModel;
   readonly adapter: MicroLora;
-  readonly #config: ReturnType<typeof resolveLearner>;
-  readonly #boundary: NonNullable<LearnerConfig["boundary"]> | null;
-  readonly #history: History;
-  readonly #limits: readonly DeltaLimit[];
-  readonly #replay: Replay<GradientRequest> | null;
-  readonly #guard: Guard<GradientRequest> | null;
-  #boundaryState: readonly number[];
+  readonly #safeguards: Safeguards<GradientRequest>;
   #updates = 0;
-  #boundaries = 0;
-  #limited = 0;
   #last: Promise<unknown> = Promise.resolve();
 
   /** @throws MicroLoraError `invalid-config`, `out-of-range`; OnnxError `unsupported-method` for a setting that is the loss's to say */
@@ -54,14 +46,7 @@ export class ModelLearner {
     }
     this.model = model;
     this.adapter = adapter;
-    this.#config = resolveLearner(config);
-    const { replay, guard, undo, seed } = this.#config;
-    this.#boundary = config.boundary ?? null;
-    this.#boundaryState = this.#boundary?.start() ?? [];
-    this.#history = new History(adapter, undo);
-    this.#limits = adapter.config.modules.map(({ module }) => new DeltaLimit(adapter.getAdapter(module)!));
-    this.#replay = replay && new Replay(replay, seed, REQUESTS);
-    this.#guard = guard && new Guard(guard, REQUESTS);
+    this.#safeguards = new Safeguards(adapter, resolveLearner(config), config.boundary ?? null, REQUESTS);
   }
 
   /**
@@ -75,29 +60,22 @@ export class ModelLearner {
 
   /** Ends a task by hand: what is known now is held on to from here on. @throws MicroLoraError `update-overflow`, `memory-full` */
   consolidate(): Promise<void> {
-    return this.#inTurn(async () => this.#consolidate());
+    return this.#inTurn(async () => this.#safeguards.consolidate());
   }
 
   /** The adapter as it is, for `rollback`. */
   snapshot(): readonly AdapterState[] {
-    return this.#history.weights();
+    return this.#safeguards.weights();
   }
 
   /** Back to a snapshot: weights, optimiser and EWC. @throws MicroLoraError `corrupt-checkpoint` */
   rollback(snapshot: readonly AdapterState[]): Promise<void> {
-    return this.#inTurn(async () => {
-      this.#history.rollback(snapshot);
-      this.#guard?.accept(this.#history.weights);
-    });
+    return this.#inTurn(async () => this.#safeguards.rollback(snapshot));
   }
 
   /** Takes the last n updates back, as far as `config.undo` remembers them; returns how many. */
   undo(n = 1): Promise<number> {
-    return this.#inTurn(async () => {
-      const taken = this.#history.undo(n);
-      if (taken > 0) this.#guard?.accept(this.#history.weights);
-      return taken;
-    });
+    return this.#inTurn(async () => this.#safeguards.undo(n));
   }
 
   report(): ModelLearnerReport {
@@ -106,12 +84,8 @@ export class ModelLearner {
       capacityOf(this.adapter.getAdapter(module)!),
     ]);
     return {
+      ...this.#safeguards.report(),
       updates: this.#updates,
-      boundaries: this.#boundaries,
-      limited: this.#limited,
-      undoable: this.#history.count,
-      replay: this.#replay && { count: this.#replay.count, bytes: this.#replay.bytes },
-      guard: this.#guard?.report() ?? null,
       capacity: Object.fromEntries(capacities),
     };
   }
@@ -126,35 +100,29 @@ export class ModelLearner {
   async #learn(request: GradientRequest): Promise<LearnerResult> {
     const nothing = { applied: false, reason: null, loss: null, gradientNorm: 0, boundary: false, rolledBack: false };
     if (!this.adapter.enabled) return { ...nothing, reason: "disabled" };
-    if (this.#guard?.holdsNext !== true) {
+    const { guard } = this.#safeguards;
+    if (guard?.holdsNext !== true) {
       const learned = await this.#update(request);
-      this.#guard?.passed();
-      return { ...nothing, applied: true, ...learned, boundary: this.#observe(learned.loss) };
+      guard?.passed();
+      return { ...nothing, applied: true, ...learned, boundary: this.#safeguards.observe(learned.loss) };
     }
     const { loss } = await this.#gradients(request, this.adapter);
-    const leaving = this.#guard.hold(request);
+    const leaving = guard.hold(request);
     if (leaving !== undefined) await tolerated(() => this.#update(leaving));
-    return { ...nothing, reason: "held-back", loss, boundary: this.#observe(loss) };
+    return { ...nothing, reason: "held-back", loss, boundary: this.#safeguards.observe(loss) };
   }
 
   /** One update, and all that goes with it. */
   async #update(request: GradientRequest) {
-    const before = this.#config.undo > 0 || this.#guard?.started === false ? this.#history.weights() : null;
+    const before = this.#safeguards.before();
     const { loss, gradientNorm } = await this.#step(request);
-    if (before !== null) {
-      this.#history.remember(before);
-      this.#guard?.start(before);
+    this.#safeguards.begin(before);
+    for (let k = this.#safeguards.replays; k > 0; k--) {
+      const earlier = this.#safeguards.draw();
+      if (earlier !== undefined) await tolerated(() => this.#step(earlier));
     }
-    if (this.#replay !== null) {
-      for (let k = 0; k < this.#replay.config.perUpdate; k++) {
-        const earlier = this.#replay.draw();
-        if (earlier !== undefined) await tolerated(() => this.#step(earlier));
-      }
-      this.#replay.offer(request);
-    }
-    const { maxDelta } = this.#config;
-    if (maxDelta !== null) for (const limit of this.#limits) if (limit.enforce(maxDelta)) this.#limited++;
-    return { loss, gradientNorm, rolledBack: await this.#check() };
+    const check = this.#safeguards.finish(request);
+    return { loss, gradientNorm, rolledBack: check !== null && (await this.#judge(check)) };
   }
 
   async #step(request: GradientRequest) {
@@ -167,20 +135,10 @@ export class ModelLearner {
     return this.model.gradients(request, { adapter });
   }
 
-  /** Lets the guard compare, if it is time; whether it took updates back. */
-  async #check(): Promise<boolean> {
-    const check = this.#guard?.updated() ?? null;
-    if (check === null) return false;
+  async #judge(check: Check<GradientRequest>): Promise<boolean> {
     const losses = await this.#lossesOf(check.held, this.adapter);
     using accepted = await this.#copyWith(check.accepted);
-    const back = this.#guard!.judge(
-      check,
-      losses,
-      await this.#lossesOf(check.unknown, accepted),
-      this.#history.weights,
-    );
-    if (back !== null) this.#history.goBack(back);
-    return back !== null;
+    return this.#safeguards.judge(check, losses, await this.#lossesOf(check.unknown, accepted));
   }
 
   async #lossesOf(requests: readonly GradientRequest[], adapter: MicroLora): Promise<readonly number[]> {
@@ -196,22 +154,6 @@ export class ModelLearner {
     const learning = { ...state.config.learning, ...PLAIN };
     const config = { ...state.config, learning };
     return MicroLora.fromState({ ...state, config, adapters }, { runtime: this.adapter.runtime });
-  }
-
-  /** Tells the boundary detector, and ends the task where it says so. */
-  #observe(loss: number): boolean {
-    if (this.#boundary === null) return false;
-    const { state, changed } = this.#boundary.step(this.#boundaryState, loss);
-    this.#boundaryState = state;
-    if (!changed) return false;
-    this.#consolidate();
-    this.#boundaries++;
-    return true;
-  }
-
-  #consolidate(): void {
-    this.adapter.consolidate();
-    this.#guard?.accept(this.#history.weights);
   }
 }
 
@@ -242,7 +184,7 @@ async function tolerated(action: () => Promise<unknown>): Promise<void> {
   try {
     await action();
   } catch (error) {
-    if (error instanceof MicroLoraError && error.code === "update-overflow") return;
+    if (isOverflow(error)) return;
     if (error instanceof OnnxError && (error.code === "out-of-range" || error.code === "not-finite")) return;
     throw error;
   }
