@@ -15,25 +15,32 @@ export const PLACES = {
 
 /** A personalizer behind the model: names as in the first run's table, the rate of its slow weights times a factor. */
 export async function personalizer({ corpus, index, evaluator }, task, seed, { name, factor }) {
-  const settings = LEARNERS[name];
-  const slow = { ...settings.slow, learningRate: settings.slow.learningRate * factor };
-  const learner = await createLearner(corpus, { ...settings, slow }, { seed });
+  const learner = await createBehind(corpus, { name, factor }, seed);
   const clicks = learnFrom(corpus, index, learner, task.learning);
   const scores = scoresOf(evaluator, learner, task, clicks.length);
   learner[Symbol.dispose]();
   return scores;
 }
 
+function createBehind(corpus, { name, factor = 1 }, seed) {
+  const { slow, ...settings } = LEARNERS[name];
+  return createLearner(
+    corpus,
+    { ...settings, slow: slow && { ...slow, learningRate: slow.learningRate * factor } },
+    { seed },
+  );
+}
+
 /**
  * Adapters inside the model, one step of AdamW a click along the exact gradient of the same loss over what was shown; with
- * `recall`, the recall of the first run behind it, which keeps each click as it was embedded then.
+ * `behind`, a personalizer behind it, which learns from each click as it is embedded by then.
  */
-export async function transformer(setup, task, seed, { place, learningRate, temperature, recall = false }) {
+export async function transformer(setup, task, seed, { place, learningRate, temperature, behind: more }) {
   const { corpus, index, models } = setup;
   const { model, feedsOf, embed } = models[place];
   const learning = { optimizer: adamw(), learningRate, ewcLambda: 0 };
   const adapter = await model.createAdapter({ rank: PLACES[place].rank, seed, learning });
-  const behind = recall ? await createLearner(corpus, LEARNERS.recall, { seed }) : undefined;
+  const behind = more && (await createBehind(corpus, more, seed));
   let clicks = 0;
   let milliseconds = 0;
   for (const { keyword, wanted } of task.learning) {

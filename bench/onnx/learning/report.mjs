@@ -13,9 +13,10 @@ const LABELS = {
   small: (count) => `adapters inside the model, as many as the slow weights (${count})`,
   everywhere: (count) => `adapters inside the model, at every projection (${count})`,
   withRecall: (count) => `the same with recall behind the model (${count}, and 128 kept clicks)`,
+  withTwoSpeeds: (count) => `the same with two speeds behind the model (${count} and 6,528, and 128 kept clicks)`,
 };
 const BEHIND = ["offset", "slow", "twoSpeeds"];
-const INSIDE = ["small", "everywhere", "withRecall"];
+const INSIDE = ["small", "everywhere", "withRecall", "withTwoSpeeds"];
 
 const AIMS = { free: "unseen MRR", careful: "the same at a cost of at most 1 %" };
 
@@ -145,8 +146,10 @@ function percentage(values) {
   return `${(100 * mean(values)).toFixed(0)} %`;
 }
 
-function settingsText({ factor, place, learningRate, temperature }) {
-  return place === undefined ? `rate x ${factor}` : `${place}; rate ${learningRate}, temperature ${temperature}`;
+function settingsText({ factor, place, learningRate, temperature, behind }) {
+  if (place === undefined) return `rate x ${factor}`;
+  const more = behind?.factor === undefined ? "" : `, and rate x ${behind.factor} behind it`;
+  return `${place}; rate ${learningRate}, temperature ${temperature}${more}`;
 }
 
 function machineText({ cpu, cores, node, onnxruntime }) {

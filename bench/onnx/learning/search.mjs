@@ -1,4 +1,4 @@
-// Usage: node learning/search.mjs [--model FOLDER] [--tuning-seeds 1,2,3,4] [--seeds 31,32,…,50]
+// Usage: node learning/search.mjs [--model FOLDER] [--tuning-seeds 1,2,3,4] [--seeds 51,52,…,90]
 // One user's taste in the emoji search, learned click by click: adapters inside MiniLM beside what learns behind it. Settings are
 // chosen on users of the tuning groups; users of the other groups are run once after that. Writes results/search.json and the report;
 // what the file has already, of the same settings and users, is not run again.
@@ -20,7 +20,7 @@ const { values } = parseArgs({
   options: {
     model: { type: "string", default: join(import.meta.dirname, "../../../../shared/models/minilm") },
     "tuning-seeds": { type: "string", default: "1,2,3,4" },
-    seeds: { type: "string", default: Array.from({ length: 20 }, (_, i) => 31 + i).join() },
+    seeds: { type: "string", default: Array.from({ length: 40 }, (_, i) => 51 + i).join() },
   },
 });
 const seedsOf = (text) => text.split(",").map(Number);
@@ -43,7 +43,11 @@ const CONTENDERS = {
       ...inside(RANK_2, [2e-3], [0.8]),
     ],
   },
-  withRecall: { run: transformer, grid: inside(RANK_2, [1e-3, 1.5e-3, 2e-3], [0.4], { recall: true }) },
+  withRecall: { run: transformer, grid: inside(RANK_2, [1e-3, 1.5e-3, 2e-3], [0.4], { behind: { name: "recall" } }) },
+  withTwoSpeeds: {
+    run: transformer,
+    grid: [1, 3].flatMap((factor) => inside(RANK_2, [1e-3, 2e-3], [0.4], { behind: { name: "all", factor } })),
+  },
 };
 /** What a learner may cost on unrelated keywords while it is tuned: nothing said, or 1 % of their MRR. */
 const RULES = { free: Number.POSITIVE_INFINITY, careful: 0.01 };
