@@ -1,6 +1,6 @@
 import { OnnxError } from "../base/errors.js";
 import { type HostTensor, sizeOf } from "../base/host-tensor.js";
-import type { Dim, Graph } from "../graph/ir.js";
+import type { Dim, Graph, Shape } from "../graph/ir.js";
 
 export type Feeds = Readonly<Record<string, HostTensor>>;
 
@@ -93,6 +93,21 @@ function batchAxis(shape: readonly Dim[], batch: Dim | undefined, dims: readonly
   const axis = batch === undefined ? -1 : shape.indexOf(batch);
   if (axis >= 0) return axis;
   return dims.length >= 2 && dims[0] === rows && typeof shape[0] === "string" ? 0 : -1;
+}
+
+/** Whether the rows of the batch come first in every feed and in some outputs, and may be of any number. */
+export function isRowwise(
+  { inputs }: Graph,
+  feeds: Feeds,
+  batch: Dim | undefined,
+  rows: number,
+  outputs: readonly (Shape | undefined)[],
+): boolean {
+  const batches = new Set(inputs.map(({ type }) => type?.shape?.[0]).filter((dim) => typeof dim === "string"));
+  return (
+    inputs.every(({ name, type }) => batchAxis(type?.shape ?? [], batch, feeds[name]!.dims, rows) === 0) &&
+    outputs.every((shape) => batches.has(String(shape?.[0])))
+  );
 }
 
 interface Elements {

@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
 import { MicroLora } from "microlora";
 import { InferenceSession } from "onnxruntime-web";
-import { describe, expect, test } from "vitest";
+import { describe, expect, type MockInstance, test, vi } from "vitest";
 import { exported } from "../graph/exports.test-support.js";
-import { cosine, encodeModel, type Loss, tokenNll } from "../index.js";
+import { cosine, encodeModel, type Loss, tokenNll, vjp } from "../index.js";
 import type { LoraModel } from "./lora-model.js";
 import { FIXTURES, type Fixture, feedsOf, fixturePath, openFixture, randomOf, web } from "./models.test-support.js";
 import { openModel } from "./open.js";
+import type { Ort } from "./ort.js";
 import { toOrt } from "./tensors.js";
 
 const OUTPUT: Record<Fixture, string> = {
@@ -111,6 +112,28 @@ test("a batch that does not fit is cut where the loss allows it, and refused els
   expect(parts.loss).toBeCloseTo(whole.loss, 4);
   await using hopeless = await openFixture("llama-dynamo", { targets: ["q_proj"], memoryLimit: 1000 });
   await expect(hopeless.gradients({ feeds, loss }, { adapter })).rejects.toMatchObject({ code: "out-of-memory" });
+});
+
+test("rows of a large batch are computed some at a time, unless they are compared with one another", async () => {
+  const runs: MockInstance[] = [];
+  const create: Ort["InferenceSession"]["create"] = async (...given) => {
+    const session = await web.InferenceSession.create(...given);
+    runs.push(vi.spyOn(session, "run"));
+    return session;
+  };
+  const ort = { ...web, InferenceSession: { create } };
+  await using model = await openModel(
+    { model: readFileSync(fixturePath("bert-legacy")) },
+    { ort, targets: ["q_proj"] },
+  );
+  const adapter = await adapterOf(model, 1);
+  const feeds = feedsOf("bert-legacy", 3000, 8);
+  const { last_hidden_state } = await model.run(feeds, { adapters: adapter });
+  const { loss } = await model.gradients({ feeds, loss: vjp({ last_hidden_state }) }, { adapter });
+  const squares = (last_hidden_state!.data as Float32Array).reduce((sum, value) => sum + value * value, 0);
+  expect(Math.abs(loss - squares)).toBeLessThan(1e-3 * squares);
+  await model.gradients({ feeds, loss: cosine({ left: [0], right: [1], targets: [0.3] }) }, { adapter });
+  expect(runs.map((run) => run.mock.calls.length)).toEqual([1, expect.toSatisfy((count: number) => count > 1), 1]);
 });
 
 test("modules have ranks and alphas of their own, named as targets are, and keep them in a file", async () => {

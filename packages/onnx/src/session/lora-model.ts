@@ -48,7 +48,7 @@ export interface RunOptions {
 export interface GradientRequest {
   readonly feeds: Feeds;
   readonly loss: Loss;
-  /** Rows that are computed at a time, where the loss allows it; as many as the memory limit by default. */
+  /** Rows that are computed at a time, where the loss allows it; as many as memory and cache hold by default. */
   readonly microBatch?: number;
 }
 

@@ -49,10 +49,15 @@ export interface Span {
   readonly last: number;
 }
 
-/**
- * How many bytes the values of a graph take at the worst moment of a run, weights aside, if nodes run in their order and
- * each value is freed after its last use. What inference does not know counts nothing.
- */
+/** Bytes that the values of a graph take in a run, weights aside. */
+export interface Usage {
+  /** At the worst moment, if nodes run in their order and each value is freed after its last use. */
+  readonly peak: number;
+  /** Of what a node makes, on average. */
+  readonly mean: number;
+}
+
+/** What a run will take, by the sizes of its feeds. What inference does not know counts nothing. */
 export class MemoryEstimate {
   readonly #steps: number;
   readonly #spans: readonly Span[];
@@ -64,9 +69,10 @@ export class MemoryEstimate {
   }
 
   /** @param symbols sizes of the graph's symbols */
-  peakAt(symbols: ReadonlyMap<string, number>): number {
+  usageAt(symbols: ReadonlyMap<string, number>): Usage {
     const change = new Float64Array(this.#steps + 1);
     const sizes = new Map<Dim, number>();
+    let total = 0;
     for (const { type, first, last } of this.#spans) {
       let elements = 1;
       for (const dim of type.shape ?? [0]) {
@@ -77,13 +83,14 @@ export class MemoryEstimate {
       const bytes = byteLength(type.dtype, elements) ?? 0;
       change[first]! += bytes;
       change[last + 1]! -= bytes;
+      total += bytes;
     }
     let [now, peak] = [0, 0];
     for (const bytes of change) {
       now += bytes;
       peak = Math.max(peak, now);
     }
-    return peak;
+    return { peak, mean: total / Math.max(1, this.#steps) };
   }
 }
 

@@ -7,9 +7,10 @@ import type { Dim, ValueInfo } from "../graph/ir.js";
 import { simplify } from "../graph/passes/simplify.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, adapterFeeds, adapterGradients } from "./adapters.js";
+import { type Cuts, cutsOf, cutsThatFit } from "./cuts.js";
 import { cached, type Derivation, type DerivationCache, keyOf } from "./derivation-cache.js";
 import { deriveTraining, type RowMode, refuseCutOff, type TypeOf } from "./derive.js";
-import { type Feeds, type Sizes, sliceAxis, sliceFeeds } from "./feeds.js";
+import { type Feeds, isRowwise, type Sizes, sliceAxis, sliceFeeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
 import { reasonsOf } from "./inspect.js";
 import { MemoryEstimate, spansOf } from "./memory.js";
@@ -69,12 +70,13 @@ export class Trainer implements AsyncDisposable {
 
   /** @param rows one adapter for all rows, or one for each; @param base runs the base model on the same feeds */
   async gradients(
-    { feeds, loss, microBatch }: Request,
+    request: Request,
     rows: readonly (MicroLora | null)[],
     sizes: Sizes,
     base: () => Promise<Readonly<Record<string, HostTensor>>>,
   ): Promise<Gradients> {
     const { typeOf } = this.#options;
+    const { feeds, loss, microBatch } = request;
     let known: ReturnType<typeof base> | undefined;
     const lossFeeds = await loss.feeds({ feeds, rows: sizes.rows, typeOf, base: () => (known ??= base()) });
     const prepared = await this.#prepare(loss, rows.length === 1 ? "shared" : "each");
@@ -82,8 +84,8 @@ export class Trainer implements AsyncDisposable {
     for (const adapter of new Set(rows)) if (adapter !== null) checkLearnable(training, adapter);
     const cuts =
       microBatch === undefined
-        ? this.#cutsThatFit(prepared, loss, sizes, lossFeeds)
-        : cutsOf(loss, sizes.rows, microBatch);
+        ? this.#cut(prepared, request, sizes, lossFeeds)
+        : cutsOf(sizes.rows, loss.group, microBatch);
     let total = 0;
     const sums: Sums = new Map();
     for (const [from, to] of cuts) {
@@ -149,14 +151,16 @@ export class Trainer implements AsyncDisposable {
     };
   }
 
-  /** The whole batch at once if it fits into the memory, else as many rows as do. @throws OnnxError `out-of-memory` */
-  #cutsThatFit({ training, memory }: Prepared, loss: Loss, sizes: Sizes, lossFeeds: Feeds): Cuts {
-    const limit = this.#options.memoryLimit();
-    for (let rows = sizes.rows; ; rows = Math.ceil(rows / 2 / loss.group) * loss.group) {
-      const bytes = memory.peakAt(symbolsOf(training, lossFeeds, sizes, rows));
-      if (bytes <= limit) return rows === sizes.rows ? [[0, rows]] : cutsOf(loss, sizes.rows, rows);
-      if (loss.group === undefined || rows <= loss.group) refuseMemory(bytes, limit, rows);
-    }
+  #cut({ training, memory }: Prepared, { feeds, loss }: Request, sizes: Sizes, lossFeeds: Feeds): Cuts {
+    const { files, batch, typeOf, memoryLimit } = this.#options;
+    const outputs = loss.outputs.map((output) => typeOf(output)?.shape);
+    return cutsThatFit({
+      rows: sizes.rows,
+      group: loss.group,
+      isRowwise: isRowwise(files.model.graph, feeds, batch, sizes.rows, outputs),
+      memoryLimit: memoryLimit(),
+      usageOf: (rows) => memory.usageAt(symbolsOf(training, lossFeeds, sizes, rows)),
+    });
   }
 
   async #runPart(
@@ -204,22 +208,6 @@ function checkLearnable(training: Training, adapter: MicroLora): void {
   refuseCutOff(training.missing, names);
 }
 
-type Cuts = readonly (readonly [from: number, to: number])[];
-
-/** The rows of each run. */
-function cutsOf(loss: Loss, rows: number, microBatch: number): Cuts {
-  if (microBatch >= rows) return [[0, rows]];
-  if (loss.group === undefined || !Number.isInteger(microBatch) || microBatch < 1 || microBatch % loss.group !== 0) {
-    const remedy =
-      loss.group === undefined
-        ? "Leave it out: this loss compares rows with one another"
-        : `Pass a multiple of ${loss.group}`;
-    throw new OnnxError("out-of-range", "microBatch", `is ${microBatch}`, remedy);
-  }
-  const count = Math.ceil(rows / microBatch);
-  return Array.from({ length: count }, (_, i) => [i * microBatch, Math.min(rows, (i + 1) * microBatch)] as const);
-}
-
 /** Sizes of the symbols of a training graph, for a run of some rows. */
 function symbolsOf(
   { inputs, lossInputs }: Training,
@@ -241,16 +229,6 @@ function symbolsOf(
 
 function isBatch(inputs: readonly ValueInfo[], symbol: string): boolean {
   return inputs.some(({ type }) => type?.shape?.[0] === symbol);
-}
-
-function refuseMemory(bytes: number, limit: number, rows: number): never {
-  const mega = (size: number) => `${Math.ceil(size / 2 ** 20)} MB`;
-  throw new OnnxError(
-    "out-of-memory",
-    "feeds",
-    `${rows} rows would take ${mega(bytes)} for activations, and there are ${mega(limit)}`,
-    "Pass fewer rows or shorter ones, or raise memoryLimit",
-  );
 }
 
 function addGradients(sums: Sums, part: ReadonlyMap<MicroLora, AdapterGradients>): void {
