@@ -128,9 +128,9 @@ test("rows of a large batch are computed some at a time, unless they are compare
   );
   const adapter = await adapterOf(model, 1);
   const feeds = feedsOf("bert-legacy", 3000, 8);
-  const { last_hidden_state } = await model.run(feeds, { adapters: adapter });
-  const { loss } = await model.gradients({ feeds, loss: vjp({ last_hidden_state }) }, { adapter });
-  const squares = (last_hidden_state!.data as Float32Array).reduce((sum, value) => sum + value * value, 0);
+  const hidden = (await model.run(feeds, { adapters: adapter })).last_hidden_state!;
+  const { loss } = await model.gradients({ feeds, loss: vjp({ last_hidden_state: hidden }) }, { adapter });
+  const squares = (hidden.data as Float32Array).reduce((sum, value) => sum + value * value, 0);
   expect(Math.abs(loss - squares)).toBeLessThan(1e-3 * squares);
   await model.gradients({ feeds, loss: cosine({ left: [0], right: [1], targets: [0.3] }) }, { adapter });
   expect(runs.map((run) => run.mock.calls.length)).toEqual([1, expect.toSatisfy((count: number) => count > 1), 1]);
