@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { tensorOf } from "../builder.js";
 import { operationOf, termsOf } from "../dim.js";
-import type { Dense } from "../evaluate/dense.js";
+import { type Dense, dense } from "../evaluate/dense.js";
 import { evaluateGraph } from "../evaluate/evaluate.js";
 import { EXPORTS, exported, tokenFeeds } from "../exports.test-support.js";
 import type { Dim, Graph, Node, TensorType } from "../ir.js";
@@ -237,6 +238,31 @@ test("both branches of If must agree", () => {
   const inputs: TensorType[] = [{ dtype: "bool", shape: [] }, float("b", 8)];
   expect(shapes(conditional("Relu", "Neg"), ...inputs)).toEqual([["b", 8]]);
   expect(shapes(conditional("Relu", "Transpose"), ...inputs)).toEqual([undefined]);
+});
+
+test.each([1, 2, 3])("a range in steps of %i is as long as runs make it", (step) => {
+  const graph: Graph = {
+    name: "",
+    nodes: [
+      nodeOf("Shape", ["a"], ["sizes"]),
+      nodeOf("Squeeze", ["sizes"], ["length"]),
+      nodeOf("Add", ["length", "one"], ["limit"]),
+      nodeOf("Range", ["zero", "limit", "step"], ["y"]),
+    ],
+    inputs: [{ name: "a", type: float("length") }],
+    outputs: [{ name: "y", type: undefined }],
+    initializers: new Map(
+      Object.entries({ zero: 0, one: 1, step }).map(([name, value]) => [name, tensorOf("int64", [value], [])]),
+    ),
+    types: new Map(),
+  };
+  const inferred = inferGraph(graph, OPSETS);
+  for (const length of [1, 2, 3, 4, 5, 6, 7]) {
+    const feeds = new Map([["a", dense("float32", [length], new Float64Array(length))]]);
+    const run = evaluateGraph(graph, feeds, 17);
+    expect(run.get("y")?.dims).toEqual([Math.ceil((length + 1) / step)]);
+    expect(contradictions(inferred.graph, inferred.known, run)).toEqual([]);
+  }
 });
 
 test("expressions that would double from layer to layer are cut off", () => {

@@ -35,7 +35,7 @@ export function knownOfTensor(tensor: Tensor | undefined): KnownInts | undefined
 }
 
 /** The known elements as numbers, if all of them are. */
-export function numbersOf(known: KnownInts | undefined): Dense | undefined {
+function asNumbers(known: KnownInts | undefined): Dense | undefined {
   if (!known?.data.every((each) => typeof each === "number")) return undefined;
   return dense("int64", known.dims, known.data as readonly number[]);
 }
@@ -64,7 +64,7 @@ function movement(moved: (index: number) => boolean = (index) => index === 0): P
     const pool: (Dim | undefined)[] = [];
     const inputs = context.node.inputs.map((name, index) => {
       const known = name === "" ? undefined : context.known(index);
-      if (!moved(index)) return { isThere: name === "" || numbersOf(known) !== undefined, value: numbersOf(known) };
+      if (!moved(index)) return { isThere: name === "" || asNumbers(known) !== undefined, value: asNumbers(known) };
       const first = pool.length;
       pool.push(...(known?.data ?? []));
       return {
@@ -137,7 +137,7 @@ const cast: Propagation = (context) => {
 };
 
 const constantOfShape: Propagation = (context) => {
-  const dims = numbersOf(context.known(0));
+  const dims = asNumbers(context.known(0));
   const { value } = context.node.attributes;
   const fill = value?.kind === "tensor" ? knownOfTensor(value.value) : undefined;
   if (dims === undefined || fill === undefined || elementCount([...dims.data]) > MOST) return [];

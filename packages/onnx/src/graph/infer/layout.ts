@@ -111,7 +111,8 @@ export const tile = reshaping((context, shape) => {
   });
 });
 
-export const concat: Inference = ({ inputs, node }) => {
+export const concat: Inference = (context) => {
+  const { inputs, node } = context;
   const dtype = inputs.find((input) => input !== undefined)?.dtype;
   const shapes = inputs.map((input) => input?.shape);
   const known = shapes.filter((shape) => shape !== undefined);
@@ -120,7 +121,7 @@ export const concat: Inference = ({ inputs, node }) => {
   const axis = frontAxis(intOf(node.attributes, "axis", 1), first.length);
   const total = known.length === shapes.length ? sumDims(known.map((shape) => shape[axis ?? 0]!)) : undefined;
   const shape = first.map((_, each) =>
-    each === axis ? (total ?? `[${node.outputs[0]}:${each}]`) : known.map((shape) => shape[each]!).reduce(sameDim),
+    each === axis ? (total ?? unknownDim(context, each)) : known.map((shape) => shape[each]!).reduce(sameDim),
   );
   return [typed(dtype, shape)];
 };

@@ -1,5 +1,5 @@
 import { intOf, intsOf } from "../attributes.js";
-import { compareDims, divideDims, maxDim, subtractDims } from "../dim.js";
+import { addDims, compareDims, divideDims, maxDim, subtractDims } from "../dim.js";
 import type { Dim, DType, Shape } from "../ir.js";
 import { dtypeOf as dtypeOfCode } from "../serde/tensor.js";
 import {
@@ -89,11 +89,7 @@ function countOf(start: Dim | undefined, limit: Dim | undefined, delta: Dim | un
   const length = delta > 0 ? subtractDims(limit, start) : subtractDims(start, limit);
   const step = Math.abs(delta);
   const whole = compareDims(length, 0) === -1 ? 0 : maxDim(0, length);
-  return step === 1
-    ? whole
-    : typeof whole === "number"
-      ? Math.ceil(whole / step)
-      : divideDims(`${whole} + ${step - 1}`, step);
+  return step === 1 ? whole : divideDims(addDims(whole, step - 1), step);
 }
 
 /** A tensor whose shape is given by the elements of an input. */
