@@ -1,26 +1,15 @@
+import { tensorOf } from "./builder.js";
 import type { Graph, Node, Tensor } from "./ir.js";
 
 /** The tensor that a Constant node gives, undefined for one that holds no tensor of numbers. */
 export function tensorOfConstant(node: Node): Tensor | undefined {
   const { value, value_int, value_ints, value_float, value_floats } = node.attributes;
   if (value?.kind === "tensor") return value.value;
-  if (value_int?.kind === "int") return int64s([value_int.value], []);
-  if (value_ints?.kind === "ints") return int64s(value_ints.value, [value_ints.value.length]);
-  if (value_float?.kind === "float") return float32s([value_float.value], []);
-  if (value_floats?.kind === "floats") return float32s(value_floats.value, [value_floats.value.length]);
+  if (value_int?.kind === "int") return tensorOf("int64", [value_int.value], []);
+  if (value_ints?.kind === "ints") return tensorOf("int64", value_ints.value, [value_ints.value.length]);
+  if (value_float?.kind === "float") return tensorOf("float32", [value_float.value], []);
+  if (value_floats?.kind === "floats") return tensorOf("float32", value_floats.value, [value_floats.value.length]);
   return undefined;
-}
-
-function int64s(values: readonly number[], dims: readonly number[]): Tensor {
-  return { dtype: "int64", dims, data: bytesOf(BigInt64Array.from(values, BigInt)) };
-}
-
-function float32s(values: readonly number[], dims: readonly number[]): Tensor {
-  return { dtype: "float32", dims, data: bytesOf(Float32Array.from(values)) };
-}
-
-function bytesOf({ buffer }: BigInt64Array | Float32Array): Tensor["data"] {
-  return { kind: "bytes", bytes: new Uint8Array(buffer as ArrayBuffer) };
 }
 
 /** What is the same in every run: initializers that no input overrides, and Constant nodes. */

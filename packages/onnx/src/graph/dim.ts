@@ -181,12 +181,13 @@ export function isNonNegative(dim: Dim): boolean {
 }
 
 function isSize(atom: string): boolean {
-  const call = callOf(atom);
+  const call = operationOf(atom);
   if (call === undefined) return true;
   return call.name === "max" ? call.operands.some(isNonNegative) : call.operands.every(isNonNegative);
 }
 
-function callOf(atom: Dim): { name: string; operands: Dim[] } | undefined {
+/** The operation and operands of an atom that is no plain symbol. */
+export function operationOf(atom: Dim): { readonly name: string; readonly operands: readonly Dim[] } | undefined {
   const match = typeof atom === "string" ? /^(div|mod|min|max|broadcast)\((.*)\)$/.exec(atom) : null;
   if (match === null || splitOutside(atom as string, " ").length !== 1) return undefined;
   const operands = splitOutside(match[2]!, ", ").map((text) => (/^-?\d+$/.test(text) ? Number(text) : text));
@@ -234,7 +235,7 @@ export function broadcastDim(a: Dim, b: Dim): Dim {
 
 /** Whether a is the smaller of b and a number above 1. */
 function isCappedBy(a: Dim, b: Dim): boolean {
-  const known = callOf(a);
+  const known = operationOf(a);
   return known?.name === "min" && known.operands.includes(b) && known.operands.some((each) => Number(each) > 1);
 }
 
@@ -247,7 +248,3 @@ export interface Term {
 export function termsOf(dim: Dim): Term[] {
   return [...parse(dim)].map(([monomial, coefficient]) => ({ coefficient, atoms: atomsOf(monomial) }));
 }
-
-/** The operation and operands of an atom that is no plain symbol. */
-export const operationOf: (atom: string) => { readonly name: string; readonly operands: readonly Dim[] } | undefined =
-  callOf;

@@ -77,7 +77,7 @@ export function replaceUses(
   const identities: Node[] = [];
   for (const name of new Set(graph.outputs.map((output) => output.name))) {
     if (resolve(name) === name) continue;
-    if (producers.has(name)) moved.set(name, unused(`${name}_replaced`, names));
+    if (producers.has(name)) moved.set(name, freshName(`${name}_replaced`, names));
     else if (names.has(name)) throw invalid(name, "it is an output of the graph and also its input or a constant");
     identities.push(identity(resolve(name), name));
   }
@@ -182,13 +182,16 @@ export function mapGraphs(attributes: Attributes, map: (graph: Graph) => Graph):
   return isSame ? attributes : Object.fromEntries(entries);
 }
 
-function identity(input: string, output: string): Node {
+/** A node that hands a value on under another name. */
+export function identity(input: string, output: string): Node {
   return { name: output, op: "Identity", domain: "", inputs: [input], outputs: [output], attributes: {} };
 }
 
-function unused(hint: string, taken: ReadonlySet<string>): string {
+/** A name that is not among `taken`, and then is. */
+export function freshName(hint: string, taken: Set<string>): string {
   let name = hint;
   for (let count = 2; taken.has(name); count++) name = `${hint}_${count}`;
+  taken.add(name);
   return name;
 }
 

@@ -1,7 +1,7 @@
 import { OnnxError } from "../../base/errors.js";
 import type { Attribute, Attributes, Graph, Model, ModelFunction, Node } from "../ir.js";
 import { describe } from "../order.js";
-import { mapGraphs, renameValues, sorted, valueNames } from "../verbs.js";
+import { freshName, identity, mapGraphs, renameValues, sorted, valueNames } from "../verbs.js";
 
 /** Functions may call functions, but not this deep, and not so that this many nodes come of it. */
 const DEEPEST = 32;
@@ -66,7 +66,7 @@ class Inliner {
       if (name === "") return name;
       const known = names.get(name);
       if (known !== undefined) return known;
-      const fresh = this.#fresh(`${node.name || node.outputs[0]}/${name}`);
+      const fresh = freshName(`${node.name || node.outputs[0]}/${name}`, this.#names);
       names.set(name, fresh);
       return fresh;
     };
@@ -77,17 +77,6 @@ class Inliner {
     });
     return this.#nodes([...body, ...passedThrough], depth);
   }
-
-  #fresh(hint: string): string {
-    let name = hint;
-    for (let count = 2; this.#names.has(name); count++) name = `${hint}_${count}`;
-    this.#names.add(name);
-    return name;
-  }
-}
-
-function identity(input: string, output: string): Node {
-  return { name: output, op: "Identity", domain: "", inputs: [input], outputs: [output], attributes: {} };
 }
 
 /** References to the function's attributes replaced by what the call gives; those that it does not give are left out. */

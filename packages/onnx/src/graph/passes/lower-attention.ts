@@ -46,7 +46,8 @@ export function splitHeads(tools: Tools, value: string, heads: number, size?: nu
   return tools.op("Transpose", [tools.op("Reshape", [value, tools.ints(0, 0, heads, width)])], { perm: [0, 2, 1, 3] });
 }
 
-function headSize(tools: Tools, value: string, heads: number): number | undefined {
+/** The size of one head of a value [batch, sequence, heads * size], if it is known. */
+export function headSize(tools: Tools, value: string, heads: number): number | undefined {
   const hidden = tools.sizeOf(value, -1);
   return hidden === undefined ? undefined : hidden / heads;
 }

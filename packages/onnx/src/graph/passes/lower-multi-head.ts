@@ -6,6 +6,7 @@ import {
   attend,
   causal,
   defaultScale,
+  headSize,
   mergeHeads,
   range,
   repeatHeads,
@@ -31,7 +32,7 @@ export const multiHeadAttention: Lowering = (tools) => {
     ...(bias ? [bias] : []),
   ];
   const size =
-    tools.rankOf(tools.input(0)) === 3 ? sizeOfHead(tools, tools.input(0), heads) : tools.sizeOf(tools.input(0), -1);
+    tools.rankOf(tools.input(0)) === 3 ? headSize(tools, tools.input(0), heads) : tools.sizeOf(tools.input(0), -1);
   const scale = tools.attribute("scale", 0);
   const result = attend(tools, {
     query,
@@ -42,11 +43,6 @@ export const multiHeadAttention: Lowering = (tools) => {
   });
   return [mergeHeads(tools, result, undefined), key, value];
 };
-
-function sizeOfHead(tools: Tools, value: string, heads: number): number | undefined {
-  const hidden = tools.sizeOf(value, -1);
-  return hidden === undefined ? undefined : hidden / heads;
-}
 
 /** Q, K and V as [batch, heads, sequence, size], with their biases. */
 function multiHeadInputs(tools: Tools, heads: number): Three {
@@ -189,7 +185,7 @@ export const standardAttention: Lowering = (tools) => {
   const key = afterPast(tools, pastKey, four(k, kvHeads));
   const value = afterPast(tools, pastValue, four(v, kvHeads));
   const scale = tools.attribute("scale", 0);
-  const size = rank === 3 ? sizeOfHead(tools, q, heads) : tools.sizeOf(q, -1);
+  const size = rank === 3 ? headSize(tools, q, heads) : tools.sizeOf(q, -1);
   const result = attend(tools, {
     query,
     key: repeatHeads(tools, key, heads, kvHeads),

@@ -1,6 +1,6 @@
 import { intOf } from "../attributes.js";
 import { unsupported } from "../unsupported.js";
-import { mergeHeads, range, splitHeads } from "./lower-attention.js";
+import { headSize, mergeHeads, range, splitHeads } from "./lower-attention.js";
 import type { Lowering, Tools } from "./lowering.js";
 
 /** How positions turn a head: by pairs (x[2i], x[2i+1]), or (x[i], x[i + half]). */
@@ -61,7 +61,7 @@ export const rotaryEmbedding: Lowering = (tools) => {
   const split = rank === 3 ? splitHeads(tools, x, heads) : x;
   const sequence = tools.op("Shape", [split], { start: 2, end: 3 });
   const positions = contribPositions(tools, positionIds, sequence);
-  const size = rank === 3 ? knownHeadSize(tools, x, heads) : tools.sizeOf(x, -1);
+  const size = rank === 3 ? headSize(tools, x, heads) : tools.sizeOf(x, -1);
   const result = rotate(tools, split, {
     cos: cacheRows(tools, cosCache, positions),
     sin: cacheRows(tools, sinCache, positions),
@@ -79,11 +79,6 @@ function headsOf(tools: Tools, x: string, partial: number | undefined, half: num
   if (tools.rankOf(x) === 4) return 1;
   if (hidden === undefined || half === undefined || partial) throw unsupported(tools.node, "num_heads is unknown");
   return hidden / (2 * half);
-}
-
-function knownHeadSize(tools: Tools, x: string, heads: number): number | undefined {
-  const hidden = tools.sizeOf(x, -1);
-  return hidden === undefined ? undefined : hidden / heads;
 }
 
 /** Positions [batch, sequence]; a single one is that of the first element. */
@@ -115,7 +110,7 @@ export const standardRotaryEmbedding: Lowering = (tools) => {
     sin: rows(sinCache),
     interleaved: tools.attribute("interleaved", 0) === 1,
     turning: half === undefined ? undefined : 2 * half,
-    size: rank === 3 ? knownHeadSize(tools, x, heads) : tools.sizeOf(x, -1),
+    size: rank === 3 ? headSize(tools, x, heads) : tools.sizeOf(x, -1),
   });
   return [rank === 3 ? mergeHeads(tools, result, tools.sizeOf(x, -1)) : result];
 };

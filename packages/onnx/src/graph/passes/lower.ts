@@ -4,7 +4,7 @@ import { constantsOf } from "../constants.js";
 import type { Graph, Model, Node, Tensor } from "../ir.js";
 import { usesOf } from "../order.js";
 import { unsupported } from "../unsupported.js";
-import { valueNames } from "../verbs.js";
+import { identity, valueNames } from "../verbs.js";
 import * as fused from "./lower-fused.js";
 import { groupQueryAttention } from "./lower-gqa.js";
 import { contribAttention, multiHeadAttention, standardAttention } from "./lower-multi-head.js";
@@ -122,7 +122,8 @@ function lowerNode(node: Node, lowering: Lowering, surroundings: Surroundings): 
     const results = lowering(new Tools({ node, builder, typeOf, constantOf }));
     const named = node.outputs.flatMap((output, i): readonly Node[] => {
       const result = results[i];
-      if (result !== undefined) return output === "" ? [] : [identity(`${node.name}_${i}`, result, output)];
+      if (result !== undefined)
+        return output === "" ? [] : [{ ...identity(result, output), name: `${node.name}_${i}` }];
       if (taken.has(output)) throw unsupported(node, `no rule for its output ${i}`);
       return [];
     });
@@ -130,8 +131,4 @@ function lowerNode(node: Node, lowering: Lowering, surroundings: Surroundings): 
   } finally {
     builder.nodes.splice(before);
   }
-}
-
-function identity(name: string, input: string, output: string): Node {
-  return { name, op: "Identity", domain: "", inputs: [input], outputs: [output], attributes: {} };
 }

@@ -94,7 +94,7 @@ class SizeWriter {
     return this.#once(`${dtype} ${dims.length} ${data.join("; ")}`, () => {
       const vector = this.#vector(data as readonly Dim[]);
       const shaped = dims.length === 1 ? vector : this.builder.op("Reshape", [vector, this.constant("int64", [], [0])]);
-      return dtype === "int64" ? shaped : this.builder.op("Cast", [shaped], { to: INT32 });
+      return dtype === "int64" ? shaped : this.builder.cast(shaped, "int32");
     });
   }
 
@@ -162,8 +162,6 @@ class SizeWriter {
     return name;
   }
 }
-
-const INT32 = 6;
 
 /** The operators of what is no polynomial. */
 const OPERATORS: { readonly [name: string]: string } = { div: "Div", max: "Max", min: "Min", mod: "Mod" };

@@ -1,6 +1,7 @@
 import { TYPE_CODES } from "../dtype.js";
+import { fromTensor, toTensor } from "../evaluate/dense.js";
 import type { Attribute, Attributes, DType, Graph, Model, Node, TensorType, ValueInfo } from "../ir.js";
-import { mapGraphs, valueNames } from "../verbs.js";
+import { freshName, mapGraphs, valueNames } from "../verbs.js";
 
 const NARROW: ReadonlySet<DType> = new Set(["float16", "bfloat16"]);
 
@@ -11,8 +12,7 @@ const TYPE_ATTRIBUTES = ["to", "dtype", "output_dtype", "softmax_precision", "st
 
 /**
  * The model computing in float32 wherever it computed in 16 bits, so that gradients neither underflow nor need kernels that
- * a CPU lacks. Weights and inputs
- * stay as they are and are cast where they are taken; outputs are float32.
+ * a CPU lacks. Weights and inputs stay as they are and are cast where they are taken; outputs are float32.
  */
 export function widen(model: Model): { readonly model: Model; readonly changed: boolean } {
   if (!isNarrow(model.graph)) return { model, changed: false };
@@ -36,7 +36,7 @@ function widenGraph(graph: Graph, names: Set<string>, outer: ReadonlyMap<string,
   const wide = new Map(outer);
   const before: Node[] = [];
   const widenValue = (name: string) => {
-    const result = unused(`${name}_float32`, names);
+    const result = freshName(`${name}_float32`, names);
     before.push(castNode(name, result));
     wide.set(name, result);
   };
@@ -65,7 +65,7 @@ function widenNode(node: Node, names: Set<string>, wide: Map<string, string>): r
   const constant = node.op === "Constant" && node.domain === "" ? node.attributes.value : undefined;
   if (constant?.kind === "tensor" && NARROW.has(constant.value.dtype)) {
     const name = node.outputs[0]!;
-    const result = unused(`${name}_float32`, names);
+    const result = freshName(`${name}_float32`, names);
     wide.set(name, result);
     return [node, castNode(name, result)];
   }
@@ -89,35 +89,12 @@ function widenAttributes(node: Node): Attributes {
 
 /** The one element of a ConstantOfShape as float32. */
 function widenTensor(attribute: Extract<Attribute, { kind: "tensor" }>): Attribute {
-  const { dtype, dims, data } = attribute.value;
-  if (data.kind !== "bytes") return attribute;
-  const bits = new DataView(data.bytes.buffer, data.bytes.byteOffset).getUint16(0, true);
-  const value = dtype === "bfloat16" ? fromBfloat16(bits) : fromFloat16(bits);
-  const bytes = new Uint8Array(Float32Array.of(value).buffer);
-  return { kind: "tensor", value: { dtype: "float32", dims, data: { kind: "bytes", bytes } } };
-}
-
-function fromBfloat16(bits: number): number {
-  return new Float32Array(Uint32Array.of(bits << 16).buffer)[0]!;
-}
-
-/** IEEE 754 binary16. */
-function fromFloat16(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
+  const narrow = fromTensor(attribute.value);
+  const wide = narrow && toTensor({ ...narrow, dtype: "float32" });
+  return wide ? { kind: "tensor", value: wide } : attribute;
 }
 
 function castNode(input: string, output: string): Node {
   const attributes: Attributes = { to: { kind: "int", value: TYPE_CODES.float32 } };
   return { name: output, op: "Cast", domain: "", inputs: [input], outputs: [output], attributes };
-}
-
-function unused(hint: string, names: Set<string>): string {
-  let name = hint;
-  for (let count = 2; names.has(name); count++) name = `${hint}_${count}`;
-  names.add(name);
-  return name;
 }
