@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: every figure of the README. Options: `--rounds=N` (101 by default), `--name=NAME` of the two files in
+ * `npm run bench`: the figures of the core's speed, into `results/`. Options: `--rounds=N` (101 by default), `--name=NAME` of the two files in
  * `results/` (speed by default).
  */
 import { execFileSync } from "node:child_process";
