@@ -9,6 +9,7 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import * as ort from "onnxruntime-node";
 import { openModel, vjp } from "../../packages/onnx/dist/node.js";
+import { quartiles, timed } from "./timing.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -27,17 +28,10 @@ const threads = Number(values.threads);
 const sessionOptions = { intraOpNumThreads: threads, extra: { session: { intra_op: { allow_spinning: "0" } } } };
 const ints = (data, dims) => new ort.Tensor("int64", BigInt64Array.from(data, BigInt), dims);
 
-async function timed(run) {
-  const start = performance.now();
-  await run();
-  return performance.now() - start;
-}
-
 /** Median with quartiles. */
 function spread(numbers) {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const at = (part) => sorted[Math.floor(part * (sorted.length - 1))].toPrecision(3);
-  return `${at(0.5)} (${at(0.25)} to ${at(0.75)})`;
+  const [low, middle, high] = quartiles(numbers).map((number) => number.toPrecision(3));
+  return `${middle} (${low} to ${high})`;
 }
 
 function startPeer() {

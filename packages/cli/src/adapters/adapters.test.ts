@@ -2,6 +2,7 @@ import { copyFile, mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { decodeSafetensors, toFloats } from "@microlora/formats";
 import { afterAll, describe, expect, test } from "vitest";
 import { MAIN, microlora, refused } from "./run.test-support.js";
 
@@ -122,6 +123,14 @@ test("merge writes the model that PEFT merges, and takes it apart again", async 
     join(folder, "u.safetensors"),
   ];
   expect(await microlora("merge", base, peft("llama"), merged)).toContain("with 8 modules");
+  const { tensors } = decodeSafetensors(await readFile(merged));
+  const ofPeft = [...decodeSafetensors(await readFile(join(peft("llama"), "expected.safetensors"))).tensors];
+  const expected = ofPeft.filter(([name]) => name.startsWith("merged."));
+  expect(expected.length).toBeGreaterThan(8);
+  for (const [name, tensor] of expected) {
+    const ours = toFloats(tensors.get(name.slice("merged.".length))!, name);
+    for (const [i, value] of toFloats(tensor, name).entries()) expect(ours[i]).toBeCloseTo(value, 6);
+  }
   await microlora("merge", merged, peft("llama"), back, "--unmerge");
   expect((await stat(back)).size).toBe((await stat(base)).size);
 });
