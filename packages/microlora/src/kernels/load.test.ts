@@ -6,7 +6,7 @@ import { isAvailable } from "./probe.js";
 
 const newMemory = () => new WebAssembly.Memory({ initial: 1, maximum: 1 });
 
-/** Makes the engine refuse every module that is longer than the shortest one which `allowed` names. */
+/** Makes the engine refuse the modules whose bytes `refused` picks. */
 function refuseModules(refused: (bytes: Uint8Array) => boolean): void {
   const validate = WebAssembly.validate;
   vi.spyOn(WebAssembly, "validate").mockImplementation(

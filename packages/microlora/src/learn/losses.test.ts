@@ -54,6 +54,17 @@ describe.each(Object.keys(LOSSES))("%s", (name) => {
   });
 });
 
+test("the values, worked by hand", () => {
+  const lossOf = (loss: Loss, ...scores: number[]) => loss(Float64Array.from(scores), new Float64Array(scores.length));
+  // Probabilities of 1/4 and 3/4.
+  expect(lossOf((s, g) => softmaxCrossEntropy(s, 0, 0.5, g), 0, 0.5 * Math.log(3))).toBeCloseTo(Math.log(4), 12);
+  // 0.2 and 0.7 within the margin, the third beyond it.
+  expect(lossOf((s, g) => tripletMargin(s, 0, 0.3, g), 0.5, 0.4, 0.9, -1)).toBeCloseTo(0.3, 12);
+  // -log sigmoid(1), and half of -log sigmoid(-1).
+  expect(lossOf((s, g) => ratingLoss(s, 1, 0.2, 0.3, g), 0.5)).toBeCloseTo(0.3132616875, 9);
+  expect(lossOf((s, g) => ratingLoss(s, -0.5, 0.2, 0.3, g), 0.5)).toBeCloseTo(0.5 * 1.3132616875, 9);
+});
+
 test("a bad rating pushes the score down, less and less below the reference", () => {
   const slope = (score: number) => {
     const gradient = new Float64Array(1);
