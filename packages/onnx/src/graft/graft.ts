@@ -33,22 +33,28 @@ export interface GraftOptions {
   typeOf(value: string): TensorType | undefined;
 }
 
-/** Adds y <- y + (x A) B at every site of the modules, with A and B as inputs of the graph (Hu et al. 2021, eq. 3). */
+/**
+ * Adds y <- y + (x A) B at every site of the modules that the graph has, with A and B as inputs of the graph (Hu et al. 2021,
+ * eq. 3).
+ */
 export function graft(model: Model, modules: readonly Module[], options: GraftOptions): Graft {
   const { graph } = model;
   const names = valueNames(graph);
   const builder = new GraphBuilder("lora.", (name) => names.has(name));
   const writer = new Writer(builder, options, batchesOf(graph));
   const inputs: ValueInfo[] = [];
+  const nodes = new Set(graph.nodes);
   const ports = groupByWeight(modules).map((members, i) => {
-    const { inFeatures, sites } = members[0]!;
+    const { inFeatures } = members[0]!;
+    const sites = members[0]!.sites.filter(({ last }) => nodes.has(last));
     const outFeatures = members[0]!.slice?.whole ?? members[0]!.outFeatures;
     const label = members.length === 1 ? members[0]!.name : (members[0]!.slice?.of ?? members[0]!.name);
     const [loraA, loraB] = [`${label}.lora_A`, `${label}.lora_B`];
     const rows = options.rows === undefined ? [] : [options.rows];
     inputs.push(input(loraA, [...rows, inFeatures, `rank.${i}`]), input(loraB, [...rows, `rank.${i}`, outFeatures]));
     for (const site of sites) writer.write(site, loraA, loraB, outFeatures);
-    const batch = sites.map((site) => writer.batchOf(site)).reduce((a, b) => (a === b ? a : undefined));
+    const batches = new Set(sites.length === 0 ? [batchOf(graph)] : sites.map((site) => writer.batchOf(site)));
+    const batch = batches.size === 1 ? [...batches][0] : undefined;
     return { loraA, loraB, hasRows: rows.length > 0, inFeatures, outFeatures, modules: members, batch };
   });
   const grafted = sorted({ ...writer.into(graph), inputs: [...graph.inputs, ...inputs] });

@@ -63,6 +63,19 @@ export function findModules(graph: Graph, shapeOf: ShapeOfOne = () => undefined)
   return { modules: [...modules.values()], refusals: named };
 }
 
+/** The modules of several graphs that share weights: a weight is one module, under the name that the first graph has for it. */
+export function uniteModules(graphs: readonly Modules[]): Modules {
+  const modules = new Map<string, Module>();
+  for (const module of graphs.flatMap((each) => each.modules)) {
+    const { kind, sites, slice } = module;
+    const key = JSON.stringify([kind, sites[0]!.weight, slice?.ranges]);
+    const known = modules.get(key);
+    modules.set(key, known === undefined ? module : { ...known, sites: [...known.sites, ...sites] });
+  }
+  const refusals = new Map(graphs.flatMap((each) => each.refusals).map((refusal) => [refusal.name, refusal]));
+  return { modules: [...modules.values()], refusals: [...refusals.values()] };
+}
+
 /** A part of a packed module, named as its role beside it: `attn.q_proj` of `attn.qkv_proj`. */
 function addPart(modules: Map<string, Module>, whole: Module, role: Role, ranges: Slice["ranges"]): void {
   const name = [...whole.name.split(".").slice(0, -1), role].join(".");

@@ -2,15 +2,13 @@ import { type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:f
 import { basename, dirname, join, resolve } from "node:path";
 import type { MicroLora } from "microlora";
 import { OnnxError } from "../base/errors.js";
-import { findModules, type Module } from "../graft/modules.js";
-import { inferTypes } from "../graph/infer/infer.js";
+import type { Module } from "../graft/modules.js";
 import type { Model } from "../graph/ir.js";
 import { openFile } from "../graph/serde/node.js";
 import { readModelFrom } from "../graph/serde/read.js";
+import { anatomyOf } from "../session/branches.js";
 import { externalLocations } from "../session/files.js";
 import { fingerprintOf } from "../session/fingerprint.js";
-import { shapesOfOne } from "../session/memory.js";
-import { modern } from "../session/modern.js";
 import { filesAt } from "../session/node.js";
 import { type Change, type LowRankChange, planMerge } from "./plan.js";
 
@@ -69,13 +67,13 @@ export async function mergeIntoModel(
 
 async function changesOf(from: string, placed: Model, source: MergeSource, sign: 1 | -1): Promise<readonly Change[]> {
   const given = filesAt(from);
-  const base = { ...given, model: modern(given.model) };
-  const { graph } = inferTypes(base.model);
-  const { modules } = findModules(graph, shapesOfOne(graph.types));
-  const fingerprint = await fingerprintOf(base);
+  const { branches, found } = anatomyOf(given.model);
+  const { modules } = found;
+  const fingerprint = await fingerprintOf({ ...given, model: branches[0]!.model });
   if (typeof source !== "function" && sign === 1) checkBase(source, fingerprint);
   const products = typeof source === "function" ? source({ modules, fingerprint }) : productsOf(source);
-  return planMerge(graph, modules, placed.graph.initializers, products, sign);
+  const graphs = branches.map(({ model: { graph } }) => graph);
+  return planMerge(graphs, modules, placed.graph.initializers, products, sign);
 }
 
 function productsOf(adapter: MicroLora): readonly LowRankChange[] {

@@ -36,15 +36,15 @@ const MERGEABLE: ReadonlySet<DType> = new Set<DType>(["float32", "float64", "flo
 /**
  * What a merge changes in a model's files: W + scaling A B for each module that it names.
  *
- * @param graph with its types
- * @param found the modules of the graph
+ * @param graphs of all branches
+ * @param found their modules
  * @param placed the same model's tensors, each left in its file
  * @param sign -1 takes a merged adapter out again
  * @throws OnnxError `unknown-module`, `shape-mismatch`, and `unsupported-type` for a bias, and for weights that are
  * quantised, or that something beside the module takes too
  */
 export function planMerge(
-  graph: Graph,
+  graphs: readonly Graph[],
   found: readonly Module[],
   placed: Graph["initializers"],
   products: readonly LowRankChange[],
@@ -60,7 +60,7 @@ export function planMerge(
       const sizes = `${lora.inFeatures}x${lora.outFeatures}, and the module's ${module.inFeatures}x${module.outFeatures}`;
       throw refuse("shape-mismatch", name, `the adapter is ${sizes}`);
     }
-    return changeOf(graph, placed, module, lora, sign);
+    return changeOf(graphs, placed, module, lora, sign);
   });
   return combined(changes);
 }
@@ -99,7 +99,7 @@ function refuseBias(name: string): never {
 }
 
 function changeOf(
-  graph: Graph,
+  graphs: readonly Graph[],
   weights: Graph["initializers"],
   module: Module,
   lora: LowRankChange,
@@ -110,11 +110,12 @@ function changeOf(
   if (weight?.data.kind !== "external")
     throw refuse("unsupported-type", module.name, "its weight is no initializer of elements");
   if (!MERGEABLE.has(weight.dtype)) throw refuse("unsupported-type", module.name, `its weight is ${weight.dtype}`);
-  const users = graph.nodes.filter(({ inputs }) => inputs.includes(site.weight)).length;
+  const users = graphs.flatMap(({ nodes }) => nodes).filter(({ inputs }) => inputs.includes(site.weight)).length;
   if (users > module.sites.length) throw refuse("unsupported-type", module.name, "something else takes its weight too");
   const { location, offset, length } = weight.data;
   const [rows, columns] = weight.dims as [number, number];
-  const isInOut = isStoredInOut(graph, site.node, site.weight);
+  const own = graphs.find(({ nodes }) => nodes.includes(site.node))!;
+  const isInOut = isStoredInOut(own, site.node, site.weight);
   const factors = factorsOf(module, lora, isInOut, sign, isInOut ? columns : rows);
   return {
     location,

@@ -1,6 +1,6 @@
 import { OnnxError } from "../base/errors.js";
 import { type HostTensor, sizeOf } from "../base/host-tensor.js";
-import type { Dim, Graph, Shape } from "../graph/ir.js";
+import type { Dim, Graph, Shape, ValueInfo } from "../graph/ir.js";
 
 export type Feeds = Readonly<Record<string, HostTensor>>;
 
@@ -14,9 +14,16 @@ export interface Sizes {
 
 /**
  * Checks feeds against the inputs of a graph: their names, element types, ranks, sizes, and that symbols agree.
+ * @param taken the inputs that this run takes, with the sizes that they have in it
  * @throws OnnxError `unknown-value`, `unsupported-type`, `shape-mismatch`
  */
-export function checkFeeds(graph: Graph, feeds: Feeds, batch: Dim | undefined): Sizes {
+export function checkFeeds(
+  graph: Graph,
+  feeds: Feeds,
+  batch: Dim | undefined,
+  taken: readonly ValueInfo[] = graph.inputs,
+): Sizes {
+  const own = new Map(taken.map(({ name, type }) => [name, type]));
   const symbols = new Map<string, number>();
   const inputs = new Map(graph.inputs.map((input) => [input.name, input]));
   for (const name of Object.keys(feeds)) {
@@ -31,9 +38,10 @@ export function checkFeeds(graph: Graph, feeds: Feeds, batch: Dim | undefined): 
     if (type === undefined) continue;
     if (feed.type !== type.dtype) refuse("unsupported-type", name, `is ${feed.type}`, `Pass ${type.dtype}`);
     checkData(feed, name);
-    const { shape } = type;
+    const shape = own.get(name)?.shape ?? type.shape;
     if (shape === undefined) continue;
     if (shape.length !== feed.dims.length) refuse("shape-mismatch", name, `is [${feed.dims}]`, `Pass [${shape}]`);
+    if (!own.has(name)) continue;
     for (const [axis, dim] of shape.entries()) checkDim(dim, feed.dims[axis]!, name, shape, symbols);
   }
   return { rows: rowsOfBatch(batch, symbols, feeds), symbols };
@@ -66,6 +74,11 @@ function rowsOfBatch(batch: Dim | undefined, symbols: ReadonlyMap<string, number
   if (typeof batch === "number") return batch;
   const known = batch === undefined ? undefined : symbols.get(batch);
   return known ?? Object.values(feeds)[0]?.dims[0] ?? 1;
+}
+
+/** The feeds that a graph takes. */
+export function feedsOf({ inputs }: Graph, feeds: Feeds): Feeds {
+  return Object.fromEntries(inputs.map(({ name }) => [name, feeds[name]!]));
 }
 
 /** The feeds of some of the rows. @param rows of the whole batch */

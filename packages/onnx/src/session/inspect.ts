@@ -1,11 +1,10 @@
 import { backward, type NoGradient } from "../autodiff/backward.js";
 import { graft, type Port } from "../graft/graft.js";
-import { findModules, type Module } from "../graft/modules.js";
+import type { Module } from "../graft/modules.js";
 import type { Role } from "../graft/roles.js";
 import { inferTypes } from "../graph/infer/infer.js";
 import type { Model, ValueInfo } from "../graph/ir.js";
-import type { TypeOf } from "./derive.js";
-import { shapesOfOne } from "./memory.js";
+import { anatomyOf, type TypedBranch } from "./branches.js";
 
 /** What can be done with one module of a model. */
 export interface ModuleReport {
@@ -22,10 +21,10 @@ export interface ModuleReport {
 
 /** Every module of a model that has a weight matrix, and whether it can be adapted and learned. */
 export function inspectModel(model: Model): readonly ModuleReport[] {
-  const { types } = inferTypes(model).graph;
-  const { modules, refusals } = findModules(model.graph, shapesOfOne(types));
+  const { branches, found } = anatomyOf(model);
+  const { modules, refusals } = found;
   const whole = modules.filter(({ slice }) => slice === undefined);
-  const missing = notLearnable(model, whole, (value) => types.get(value));
+  const missing = notLearnable(branches, whole);
   const reports = modules.map(({ name, role, inFeatures, outFeatures, sites, slice }) => ({
     module: name,
     role,
@@ -47,9 +46,20 @@ export function inspectModel(model: Model): readonly ModuleReport[] {
   return [...reports, ...refused];
 }
 
-/** Why modules get no gradient of the outputs, by module: the operator and the node that cut it off. */
-export function notLearnable(base: Model, modules: readonly Module[], typeOf: TypeOf): ReadonlyMap<string, string> {
-  const { model, ports } = graft(base, modules, { rows: undefined, typeOf });
+/** Why modules get no gradient of the outputs of any branch, by module: the operator and the node that cut them off. */
+export function notLearnable(
+  [first, ...rest]: readonly TypedBranch[],
+  modules: readonly Module[],
+): ReadonlyMap<string, string> {
+  const others = rest.map((branch) => cutOffIn(branch, modules));
+  return new Map([...cutOffIn(first!, modules)].filter(([name]) => others.every((other) => other.has(name))));
+}
+
+function cutOffIn(branch: TypedBranch, modules: readonly Module[]): ReadonlyMap<string, string> {
+  const { model, ports } = graft(branch.model, modules, {
+    rows: undefined,
+    typeOf: (value) => branch.types.get(value),
+  });
   const { graph } = model;
   const outputs = inferTypes(model).graph.outputs.filter(({ type }) => type?.dtype.startsWith("float"));
   const seeds = outputs.map(({ name, type }): ValueInfo => ({ name: `${name}.gradient`, type }));

@@ -2,8 +2,7 @@ import { readFileSync } from "node:fs";
 import { MicroLora } from "microlora";
 import { InferenceSession } from "onnxruntime-web";
 import { describe, expect, type MockInstance, test, vi } from "vitest";
-import { exported } from "../graph/exports.test-support.js";
-import { cosine, encodeModel, type Loss, tokenNll, vjp } from "../index.js";
+import { cosine, type Loss, tokenNll, vjp } from "../index.js";
 import type { LoraModel } from "./lora-model.js";
 import { FIXTURES, type Fixture, feedsOf, fixturePath, openFixture, randomOf, web } from "./models.test-support.js";
 import { openModel } from "./open.js";
@@ -163,19 +162,6 @@ test("modules have ranks and alphas of their own, named as targets are, and keep
   const { gradients } = await model.gradients({ feeds, loss: lossOf("bert-legacy") }, { adapter: read });
   for (const [name, { loraA }] of gradients.get(read)!) expect(loraA.length).toBe(read.getAdapter(name)!.loraA.length);
   await expectRejection(model.createAdapter({ rankPattern: { k_proj: 2 } }), "unknown-module");
-});
-
-test("a merged decoder, whose modules are in the branches of an If, is refused with what to open", async () => {
-  const model = exported("gpt2-legacy");
-  const { graph } = model;
-  const branch = { kind: "graph", value: { ...graph, inputs: [], initializers: new Map(), types: new Map() } } as const;
-  const choice = { name: "optimum::if", op: "If", domain: "", inputs: ["use_cache_branch"] };
-  const outputs = graph.outputs.map(({ name }) => name);
-  const nodes = [{ ...choice, outputs, attributes: { then_branch: branch, else_branch: branch } }];
-  const inputs = [...graph.inputs, { name: "use_cache_branch", type: { dtype: "bool", shape: [1] } } as const];
-  const bytes = encodeModel({ ...model, graph: { ...graph, inputs, nodes } });
-  const opened = openModel({ model: bytes }, { ort: web, targets: "all-linear" });
-  await expect(opened).rejects.toMatchObject({ code: "unsupported-operator", where: "optimum::if" });
 });
 
 /** Not `rejects`, which would print a whole MicroLora on failure. */

@@ -1,22 +1,21 @@
 import { MicroLora, type MicroLoraConfig } from "microlora";
 import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
-import { batchOf } from "../graft/graft.js";
-import { findModules, type Module, type Modules, matchPattern, selectModules, type Targets } from "../graft/modules.js";
-import { inferTypes } from "../graph/infer/infer.js";
+import { batchOf, type Port } from "../graft/graft.js";
+import { type Module, type Modules, matchPattern, selectModules, type Targets } from "../graft/modules.js";
 import type { Dim, Graph, ValueInfo } from "../graph/ir.js";
+import { choiceOf, joinBranches } from "../graph/passes/branches.js";
 import type { Loss } from "../loss/loss.js";
 import { type Adapters, adapterFeeds, rowsOf } from "./adapters.js";
+import { anatomyOf, type TypedBranch } from "./branches.js";
 import { completeFeeds } from "./complete.js";
 import { type DerivationCache, digestOf } from "./derivation-cache.js";
-import { type Derived, deriveInference, type TypeOf } from "./derive.js";
+import { deriveInference, type TypeOf } from "./derive.js";
 import { checkFeeds, type Feeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
 import { fingerprintOf } from "./fingerprint.js";
 import { notLearnable } from "./inspect.js";
 import { learnFrom } from "./learn.js";
-import { shapesOfOne } from "./memory.js";
-import { modern } from "./modern.js";
 import type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./ort.js";
 import { servingOptions } from "./session-options.js";
 import { createSession, encodeDerived, runSession, toOrt } from "./tensors.js";
@@ -78,52 +77,46 @@ export class LoraModel implements AsyncDisposable {
   readonly modules: readonly Module[];
   /** What tells this base model from others; adapters carry it. */
   readonly fingerprint: string;
-  readonly #files: ModelFiles;
   readonly #options: OpenOptions;
-  readonly #batch: Dim | undefined;
-  readonly #inference: Derived;
+  /** As callers see it: the inputs that a run takes, and its outputs. */
+  readonly #graph: Graph;
+  readonly #branches: readonly AdaptedBranch[];
   readonly #session: OrtSession;
-  readonly #trainer: Trainer;
-  readonly #typeOf: TypeOf;
   #notLearnable: ReadonlyMap<string, string> | undefined;
   #disposed = false;
 
-  private constructor(files: ModelFiles, options: OpenOptions, fingerprint: string, parts: Parts, session: OrtSession) {
-    this.#files = files;
+  private constructor(options: OpenOptions, fingerprint: string, { found, modules, graph, branches, session }: Parts) {
     this.#options = options;
     this.fingerprint = fingerprint;
-    this.found = parts.found;
-    this.modules = parts.modules;
-    this.#inference = parts.inference;
-    this.#typeOf = parts.typeOf;
+    this.found = found;
+    this.modules = modules;
+    this.#graph = graph;
+    this.#branches = branches;
     this.#session = session;
-    this.#batch = batchOf(files.model.graph);
-    this.#trainer = new Trainer({
-      files,
-      modules: parts.modules,
-      typeOf: parts.typeOf,
-      ports: parts.inference.ports,
-      served: parts.served,
-      batch: this.#batch,
-      ...trainerOptions(options, files),
-    });
   }
 
   /** @internal @throws OnnxError */
   static async open(given: ModelFiles, options: OpenOptions): Promise<LoraModel> {
-    const files = { ...given, model: modern(given.model) };
-    const fingerprint = await fingerprintOf(files);
-    const { types } = inferTypes(files.model).graph;
-    const typeOf: TypeOf = (value) => types.get(value);
-    const found = findModules(files.model.graph, shapesOfOne(types));
-    if (found.modules.length === 0) refuseBranches(files.model.graph);
+    const { whole, branches, found } = anatomyOf(given.model);
+    const fingerprint = await fingerprintOf({ ...given, model: branches[0]!.model });
     const modules = selectModules(found.modules, options.targets);
-    const inference = deriveInference(files.model, modules, types);
-    const bytes = encodeDerived(inference.model, files);
+    const grafts = branches.map((branch) => ({ ...branch, ...deriveInference(branch.model, modules, branch.types) }));
+    const bytes = encodeDerived(joinBranches(whole, grafts), given);
     const served = options.cache ? await digestOf(bytes, fingerprint) : "";
-    const sessionOptions = servingOptions(inference.model.graph, options.sessionOptions ?? {});
-    const session = await createSession(options.ort, bytes, files, sessionOptions);
-    return new LoraModel(files, options, fingerprint, { found, modules, inference, typeOf, served }, session);
+    const nodes = grafts.flatMap(({ model }) => model.graph.nodes);
+    const sessionOptions = servingOptions(nodes, options.sessionOptions ?? {});
+    const session = await createSession(options.ort, bytes, given, sessionOptions);
+    const adapted = grafts.map(({ ports }, i): AdaptedBranch => {
+      const branch = branches[i]!;
+      const { when, model, types } = branch;
+      const files = { ...given, model };
+      const batch = batchOf(model.graph);
+      const typeOf: TypeOf = (value) => types.get(value);
+      const name = when === undefined ? served : `${served} ${when}`;
+      const parts = { files, modules, typeOf, ports, served: name, batch };
+      return { ...branch, ports, batch, trainer: new Trainer({ ...parts, ...trainerOptions(options, files) }) };
+    });
+    return new LoraModel(options, fingerprint, { found, modules, graph: whole.graph, branches: adapted, session });
   }
 
   /** The onnxruntime that it was opened with. */
@@ -136,13 +129,13 @@ export class LoraModel implements AsyncDisposable {
    * first asked for, which takes about as long as a derivation.
    */
   get notLearnable(): ReadonlyMap<string, string> {
-    this.#notLearnable ??= notLearnable(this.#files.model, this.modules, this.#typeOf);
+    this.#notLearnable ??= notLearnable(this.#branches, this.modules);
     return this.#notLearnable;
   }
 
   /** The inputs that a run takes. */
   get inputs(): readonly ValueInfo[] {
-    return this.#files.model.graph.inputs;
+    return this.#graph.inputs;
   }
 
   /** Feeds made whole; see `completeFeeds`. */
@@ -177,10 +170,8 @@ export class LoraModel implements AsyncDisposable {
   async run(feeds: Feeds, { adapters, outputs }: RunOptions = {}): Promise<Readonly<Record<string, OrtTensor>>> {
     this.#checkLive();
     const { ort } = this.#options;
-    const sizes = checkFeeds(this.#files.model.graph, feeds, this.#batch);
-    const { ports } = this.#inference;
-    const adapted = adapterFeeds(ports, rowsOf(adapters, sizes, ports, this.fingerprint));
-    const fed = { ...toOrt(ort, feeds), ...toOrt(ort, adapted) };
+    const { branch, rows } = this.#enter(feeds, adapters);
+    const fed = { ...toOrt(ort, feeds), ...toOrt(ort, adapterFeeds(branch.ports, rows)) };
     return runSession(this.#session, fed, outputs && this.#checkOutputs(outputs));
   }
 
@@ -190,14 +181,12 @@ export class LoraModel implements AsyncDisposable {
    */
   async gradients(request: GradientRequest, { adapter, adapters }: GradientOptions): Promise<Gradients> {
     this.#checkLive();
-    const { feeds } = request;
-    const sizes = checkFeeds(this.#files.model.graph, feeds, this.#batch);
-    const { ports } = this.#inference;
-    const rows = rowsOf(adapters ?? adapter, sizes, ports, this.fingerprint);
+    const { feeds, loss } = request;
+    const { branch, sizes, rows } = this.#enter(feeds, adapters ?? adapter);
     if (rows.every((row) => row === null)) {
       throw new OnnxError("shape-mismatch", "adapter", "is missing", "Pass the adapter whose gradients are wanted");
     }
-    return this.#trainer.gradients(request, rows, sizes, () => this.run(feeds, { outputs: request.loss.outputs }));
+    return branch.trainer.gradients(request, rows, sizes, () => this.run(feeds, { outputs: loss.outputs }));
   }
 
   /** One step of learning: the loss, its gradients, and the adapters' own update. @throws as `gradients`; nothing has changed then */
@@ -211,7 +200,16 @@ export class LoraModel implements AsyncDisposable {
     if (this.#disposed) return;
     this.#disposed = true;
     await this.#session.release();
-    await this.#trainer[Symbol.asyncDispose]();
+    for (const { trainer } of this.#branches) await trainer[Symbol.asyncDispose]();
+  }
+
+  /** The branch that feeds lead into, their sizes, and who serves their rows. */
+  #enter(feeds: Feeds, adapters: Adapters | undefined) {
+    const choice = choiceOf(this.#graph);
+    const when = choice === undefined ? undefined : isTrue(feeds[choice]);
+    const branch = this.#branches.find((each) => each.when === when)!;
+    const sizes = checkFeeds(this.#graph, feeds, branch.batch, branch.model.graph.inputs);
+    return { branch, sizes, rows: rowsOf(adapters, sizes, branch.ports, this.fingerprint) };
   }
 
   #checkLive(): void {
@@ -219,7 +217,7 @@ export class LoraModel implements AsyncDisposable {
   }
 
   #checkOutputs(outputs: readonly string[]): readonly string[] {
-    const known = this.#files.model.graph.outputs.map(({ name }) => name);
+    const known = this.#graph.outputs.map(({ name }) => name);
     const unknown = outputs.find((name) => !known.includes(name));
     if (unknown === undefined) return outputs;
     throw new OnnxError("unknown-value", unknown, "is no output of this model", `Name one of ${known.join(", ")}`);
@@ -234,24 +232,24 @@ export interface LearnResult {
   readonly missing: ReadonlyMap<string, string>;
 }
 
-/** A merged decoder has every module in the branches of an If, which one is told by each run. */
-function refuseBranches({ nodes }: Graph): void {
-  const branching = nodes.find(({ op, domain }) => op === "If" && domain === "");
-  if (branching === undefined) return;
-  throw new OnnxError(
-    "unsupported-operator",
-    branching.name,
-    `${branching.inputs[0]} chooses at each run between graphs that hold all modules`,
-    "Open the export that takes past keys and values in every run (decoder_with_past_model.onnx, or a model.onnx made without merging)",
-  );
+/** A branch with its adapters. */
+interface AdaptedBranch extends TypedBranch {
+  readonly ports: readonly Port[];
+  readonly batch: Dim | undefined;
+  readonly trainer: Trainer;
 }
 
 interface Parts {
   readonly found: Modules;
   readonly modules: readonly Module[];
-  readonly inference: Derived;
-  readonly typeOf: TypeOf;
-  readonly served: string;
+  readonly graph: Graph;
+  readonly branches: readonly AdaptedBranch[];
+  readonly session: OrtSession;
+}
+
+/** Whether the tensor of an input that chooses says yes. */
+function isTrue(tensor: HostTensor | undefined): boolean {
+  return Boolean((tensor?.data as ArrayLike<number | boolean> | undefined)?.[0]);
 }
 
 function trainerOptions({ ort, sessionOptions = {}, memoryLimit, cache }: OpenOptions, files: ModelFiles) {

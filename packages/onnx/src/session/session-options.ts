@@ -11,7 +11,7 @@ const LAID_OUT = /Conv|Pool/;
  * Options for the graph that serves: without the level that lays convolutions out anew where there are none, since onnxruntime goes
  * through the whole graph several times for it, a fifth of a second for 7,000 nodes.
  */
-export function servingOptions({ nodes }: Graph, given: OrtSessionOptions): OrtSessionOptions {
+export function servingOptions(nodes: readonly Node[], given: OrtSessionOptions): OrtSessionOptions {
   return nodes.some(({ op }) => LAID_OUT.test(op)) ? given : { graphOptimizationLevel: "extended", ...given };
 }
 

@@ -10,7 +10,7 @@ import { type AdapterGradients, adapterFeeds, adapterGradients } from "./adapter
 import { type Cuts, cutsOf, cutsThatFit } from "./cuts.js";
 import { cached, type Derivation, type DerivationCache, keyOf } from "./derivation-cache.js";
 import { deriveTraining, type RowMode, refuseCutOff, type TypeOf } from "./derive.js";
-import { type Feeds, isRowwise, type Sizes, sliceAxis, sliceFeeds } from "./feeds.js";
+import { type Feeds, feedsOf, isRowwise, type Sizes, sliceAxis, sliceFeeds } from "./feeds.js";
 import type { ModelFiles } from "./files.js";
 import { reasonsOf } from "./inspect.js";
 import { MemoryEstimate, spansOf } from "./memory.js";
@@ -173,6 +173,7 @@ export class Trainer implements AsyncDisposable {
     to: number,
   ): Promise<{ readonly loss: number; readonly gradients: ReadonlyMap<MicroLora, AdapterGradients> }> {
     const { ort, files, batch } = this.#options;
+    const { graph } = files.model;
     const whole = to - from === count;
     const partRows = rows.length === 1 ? rows : rows.slice(from, to);
     const cut = (tensor: HostTensor): HostTensor =>
@@ -181,7 +182,7 @@ export class Trainer implements AsyncDisposable {
       ([name, value]) => [training.lossInputs.get(name)!, cut(value)] as const,
     );
     const outputs = await runSession(session, {
-      ...toOrt(ort, whole ? feeds : sliceFeeds(files.model.graph, feeds, batch, count, [from, to])),
+      ...toOrt(ort, whole ? feedsOf(graph, feeds) : sliceFeeds(graph, feeds, batch, count, [from, to])),
       ...toOrt(ort, Object.fromEntries(named)),
       ...toOrt(ort, adapterFeeds(training.ports, partRows)),
     });

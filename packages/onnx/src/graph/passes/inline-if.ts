@@ -1,6 +1,6 @@
 import { inferGraph } from "../infer/infer.js";
 import type { Graph, Model, Node, Tensor } from "../ir.js";
-import { renameValues, sorted, valueNames } from "../verbs.js";
+import { freshName, identity, renameValues, sorted, valueNames } from "../verbs.js";
 
 /** The model with every `If` whose condition is the same in every run replaced by the branch that is taken. */
 export function inlineConstantIf(model: Model): Model {
@@ -16,13 +16,14 @@ export function inlineConstantIf(model: Model): Model {
 
 function inlineOnce(graph: Graph, conditionOf: (name: string) => number | string | undefined): Graph {
   const names = valueNames(graph);
+  const nodeNames = new Set(graph.nodes.map(({ name }) => name));
   const nodes: Node[] = [];
   const initializers = new Map(graph.initializers);
   for (const node of graph.nodes) {
     const branch =
       node.op === "If" && node.domain === "" ? branchOf(node, conditionOf(node.inputs[0] ?? "")) : undefined;
     if (branch === undefined) nodes.push(node);
-    else nodes.push(...splice(branch, node.outputs, names, initializers));
+    else for (const each of splice(branch, node.outputs, names, initializers)) nodes.push(named(each, nodeNames));
   }
   return nodes.length === graph.nodes.length && nodes.every((node, index) => node === graph.nodes[index])
     ? graph
@@ -45,23 +46,19 @@ function splice(
   const inside = new Set([...branch.initializers.keys(), ...branch.nodes.flatMap((node) => node.outputs)]);
   inside.delete("");
   const renamed = new Map<string, string>();
-  for (const name of inside) renamed.set(name, freeName(`${outputs.find(Boolean) ?? "if"}/${name}`, names));
+  for (const name of inside) renamed.set(name, freshName(`${outputs.find(Boolean) ?? "if"}/${name}`, names));
   const rename = (name: string) => renamed.get(name) ?? name;
   for (const [name, tensor] of branch.initializers) initializers.set(rename(name), tensor);
   const results = branch.outputs.flatMap(({ name }, index): Node[] => {
     const output = outputs[index];
-    return output
-      ? [{ name: output, op: "Identity", domain: "", inputs: [rename(name)], outputs: [output], attributes: {} }]
-      : [];
+    return output ? [identity(rename(name), output)] : [];
   });
   return [...branch.nodes.map((node) => renameValues(node, rename)), ...results];
 }
 
-function freeName(hint: string, names: Set<string>): string {
-  let name = hint;
-  for (let count = 2; names.has(name); count++) name = `${hint}_${count}`;
-  names.add(name);
-  return name;
+/** The node under a name that no other has, as onnxruntime wants it; a path in it stays. */
+function named(node: Node, names: Set<string>): Node {
+  return node.name === "" ? node : { ...node, name: freshName(node.name, names) };
 }
 
 /** The model with an input that is always the same, as a constant: `use_cache_branch` of merged decoders, say. */
