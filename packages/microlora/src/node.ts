@@ -8,9 +8,9 @@ import { Learner } from "./learner.js";
 import { type LoadOptions, MicroLora } from "./micro-lora.js";
 import { Personalizer } from "./personalizer.js";
 
-/** Anything that has a byte form: a `MicroLora`, a `Learner`, a `Personalizer`. */
+/** Anything that has a byte form: a `MicroLora`, a `Learner`, a `Personalizer`, a `ModelLearner` of `@microlora/onnx`. */
 export interface Saveable {
-  toBytes(): Uint8Array;
+  toBytes(): Uint8Array | Promise<Uint8Array>;
 }
 
 /** How old a temporary file is that no save can still be writing; also how long a folder is not looked through again. */
@@ -25,7 +25,7 @@ const sweptAt = new Map<string, number>();
  * @throws the file system's own errors, such as ENOENT
  */
 export async function save(state: Saveable, path: string): Promise<void> {
-  const bytes = state.toBytes();
+  const bytes = await state.toBytes();
   const temporary = `${path}.${randomUUID()}.mlora-tmp`;
   try {
     const file = await open(temporary, "wx");

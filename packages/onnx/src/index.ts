@@ -19,7 +19,8 @@ export {
   triplet,
   type Vectors,
 } from "./loss/embedding.js";
-export type { Loss, LossGraph, LossRequest } from "./loss/loss.js";
+export type { Loss, LossGraph, LossRequest, LossSource } from "./loss/loss.js";
+export { LOSSES, type LossMakers } from "./loss/makers.js";
 export { type DpoOptions, dpo, type KlOptions, type KtoOptions, klToBase, kto } from "./loss/preference.js";
 export { type TokenLabels, type TokenNllOptions, tokenNll } from "./loss/tokens.js";
 export type { AdapterGradients, Adapters, ModuleGradient } from "./session/adapters.js";
@@ -45,7 +46,12 @@ export {
   type OpenOptions,
   type RunOptions,
 } from "./session/lora-model.js";
-export { ModelLearner, type ModelLearnerConfig, type ModelLearnerReport } from "./session/model-learner.js";
+export {
+  ModelLearner,
+  type ModelLearnerConfig,
+  type ModelLearnerLoadOptions,
+  type ModelLearnerReport,
+} from "./session/model-learner.js";
 export { type ModelSource, openModel } from "./session/open.js";
 export type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./session/ort.js";
 export type { Gradients } from "./session/trainer.js";

@@ -13,9 +13,11 @@ export interface CrossEntropyOptions {
 }
 
 /** Mean over rows of -log softmax(scores) at the row's class. */
-export function crossEntropy({ labels, weights, output = "logits" }: CrossEntropyOptions): Loss {
+export function crossEntropy(options: CrossEntropyOptions): Loss {
+  const { labels, weights, output = "logits" } = options;
   return {
     key: `cross-entropy ${output}`,
+    source: { maker: "crossEntropy", options },
     outputs: [output],
     group: 1,
     build(graph) {

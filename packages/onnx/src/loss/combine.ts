@@ -12,6 +12,7 @@ export function vjp(outputs: Readonly<Record<string, HostTensor>>): Loss {
     throw new OnnxError("shape-mismatch", "outputs", "is empty", "Pass a gradient of at least one output");
   return {
     key: `vjp ${names.map((name) => `${name} ${outputs[name]!.dims.length}`).join(", ")}`,
+    source: { maker: "vjp", options: outputs },
     outputs: names,
     group: 1,
     build(graph) {
@@ -40,6 +41,7 @@ export function combine(terms: readonly (readonly [weight: number, loss: Loss])[
   const groups = losses.map(({ group }) => group);
   return {
     key: `combine(${losses.map(({ key }) => key).join(", ")})`,
+    source: { maker: "combine", options: terms },
     outputs: [...new Set(losses.flatMap(({ outputs }) => outputs))],
     group: groups.some((group) => group === undefined)
       ? undefined

@@ -1,7 +1,7 @@
 import { OnnxError } from "../base/errors.js";
 import { floats, type HostTensor, ints, numbersOf } from "../base/host-tensor.js";
 import type { Dim } from "../graph/ir.js";
-import type { Loss, LossGraph, LossRequest } from "./loss.js";
+import type { Loss, LossGraph, LossRequest, LossSource } from "./loss.js";
 
 export interface EmbeddingOptions {
   /** Output with the hidden states [rows, tokens, width], or one that is pooled already; `last_hidden_state` by default. */
@@ -37,40 +37,44 @@ export function infoNce(options: InfoNceOptions): Loss {
   if (!(temperature > 0))
     throw new OnnxError("out-of-range", "temperature", `is ${temperature}`, "Pass a positive number");
   const fixed = "data" in candidates;
-  return embeddingLoss(`info-nce ${fixed}`, options, {
-    score(graph, embeddings, width) {
-      const { builder } = graph;
-      const queries = builder.op("Gather", [embeddings, graph.input("anchors", "int64", [ITEMS])]);
-      const documents = fixed
-        ? graph.input("candidates", "float32", [CANDIDATES, width])
-        : builder.op("Gather", [embeddings, graph.input("candidates", "int64", [CANDIDATES])]);
-      const scores = builder.op("MatMul", [queries, builder.op("Transpose", [documents], { perm: [1, 0] })]);
-      const scaled = builder.op("Mul", [scores, graph.input("sharpness", "float32", [])]);
-      const places = builder.op("Unsqueeze", [graph.input("chosen", "int64", [ITEMS]), builder.ints(1)]);
-      const picked = builder.op("GatherElements", [builder.op("LogSoftmax", [scaled], { axis: -1 }), places], {
-        axis: 1,
-      });
-      return builder.op("Neg", [builder.op("Squeeze", [picked, builder.ints(1)])]);
+  return embeddingLoss(
+    `info-nce ${fixed}`,
+    { maker: "infoNce", options },
+    {
+      score(graph, embeddings, width) {
+        const { builder } = graph;
+        const queries = builder.op("Gather", [embeddings, graph.input("anchors", "int64", [ITEMS])]);
+        const documents = fixed
+          ? graph.input("candidates", "float32", [CANDIDATES, width])
+          : builder.op("Gather", [embeddings, graph.input("candidates", "int64", [CANDIDATES])]);
+        const scores = builder.op("MatMul", [queries, builder.op("Transpose", [documents], { perm: [1, 0] })]);
+        const scaled = builder.op("Mul", [scores, graph.input("sharpness", "float32", [])]);
+        const places = builder.op("Unsqueeze", [graph.input("chosen", "int64", [ITEMS]), builder.ints(1)]);
+        const picked = builder.op("GatherElements", [builder.op("LogSoftmax", [scaled], { axis: -1 }), places], {
+          axis: 1,
+        });
+        return builder.op("Neg", [builder.op("Squeeze", [picked, builder.ints(1)])]);
+      },
+      feeds(rows) {
+        const count = fixed ? candidates.dims[0] : candidates.length;
+        if (chosen.length !== anchors.length) {
+          throw new OnnxError(
+            "shape-mismatch",
+            "chosen",
+            `has ${chosen.length} places`,
+            `Pass one for each of ${anchors.length} anchors`,
+          );
+        }
+        return {
+          anchors: indices(anchors, rows, "anchors"),
+          candidates: fixed ? vectors(candidates) : indices(candidates, rows, "candidates"),
+          chosen: indices(chosen, count, "chosen"),
+          sharpness: floats([1 / temperature], []),
+          weights: meanOf(options.weights, anchors.length),
+        };
+      },
     },
-    feeds(rows) {
-      const count = fixed ? candidates.dims[0] : candidates.length;
-      if (chosen.length !== anchors.length) {
-        throw new OnnxError(
-          "shape-mismatch",
-          "chosen",
-          `has ${chosen.length} places`,
-          `Pass one for each of ${anchors.length} anchors`,
-        );
-      }
-      return {
-        anchors: indices(anchors, rows, "anchors"),
-        candidates: fixed ? vectors(candidates) : indices(candidates, rows, "candidates"),
-        chosen: indices(chosen, count, "chosen"),
-        sharpness: floats([1 / temperature], []),
-        weights: meanOf(options.weights, anchors.length),
-      };
-    },
-  });
+  );
 }
 
 export interface TripletOptions extends EmbeddingOptions {
@@ -86,33 +90,37 @@ export interface TripletOptions extends EmbeddingOptions {
 /** Mean over triplets of max(0, margin + |a - p|^2 - |a - n|^2) (Schroff et al. 2015, eq. 3). */
 export function triplet(options: TripletOptions): Loss {
   const { anchors, positives, negatives, margin = 0.5 } = options;
-  return embeddingLoss("triplet", options, {
-    score(graph, embeddings) {
-      const { builder } = graph;
-      const [a, p, n] = ["anchors", "positives", "negatives"].map((name) =>
-        builder.op("Gather", [embeddings, graph.input(name, "int64", [ITEMS])]),
-      ) as [string, string, string];
-      const difference = builder.op("Sub", [squaredDistance(graph, a, p), squaredDistance(graph, a, n)]);
-      return builder.op("Relu", [builder.op("Add", [difference, graph.input("margin", "float32", [])])]);
+  return embeddingLoss(
+    "triplet",
+    { maker: "triplet", options },
+    {
+      score(graph, embeddings) {
+        const { builder } = graph;
+        const [a, p, n] = ["anchors", "positives", "negatives"].map((name) =>
+          builder.op("Gather", [embeddings, graph.input(name, "int64", [ITEMS])]),
+        ) as [string, string, string];
+        const difference = builder.op("Sub", [squaredDistance(graph, a, p), squaredDistance(graph, a, n)]);
+        return builder.op("Relu", [builder.op("Add", [difference, graph.input("margin", "float32", [])])]);
+      },
+      feeds(rows) {
+        if (positives.length !== anchors.length || negatives.length !== anchors.length) {
+          throw new OnnxError(
+            "shape-mismatch",
+            "triplets",
+            "have lists of different lengths",
+            "Pass one row of each for a triplet",
+          );
+        }
+        return {
+          anchors: indices(anchors, rows, "anchors"),
+          positives: indices(positives, rows, "positives"),
+          negatives: indices(negatives, rows, "negatives"),
+          margin: floats([margin], []),
+          weights: meanOf(options.weights, anchors.length),
+        };
+      },
     },
-    feeds(rows) {
-      if (positives.length !== anchors.length || negatives.length !== anchors.length) {
-        throw new OnnxError(
-          "shape-mismatch",
-          "triplets",
-          "have lists of different lengths",
-          "Pass one row of each for a triplet",
-        );
-      }
-      return {
-        anchors: indices(anchors, rows, "anchors"),
-        positives: indices(positives, rows, "positives"),
-        negatives: indices(negatives, rows, "negatives"),
-        margin: floats([margin], []),
-        weights: meanOf(options.weights, anchors.length),
-      };
-    },
-  });
+  );
 }
 
 export interface CosineOptions extends EmbeddingOptions {
@@ -129,7 +137,7 @@ export function cosine(options: CosineOptions): Loss {
   const { left, right, targets } = options;
   return embeddingLoss(
     "cosine",
-    { ...options, normalize: true },
+    { maker: "cosine", options: { ...options, normalize: true } },
     {
       score(graph, embeddings) {
         const { builder } = graph;
@@ -170,11 +178,16 @@ interface Scoring {
   feeds(rows: number): Record<string, HostTensor>;
 }
 
-function embeddingLoss(key: string, options: EmbeddingOptions, scoring: Scoring): Loss {
-  const { output = "last_hidden_state", pooling = "mean", normalize = true } = options;
+function embeddingLoss(
+  key: string,
+  source: LossSource & { readonly options: EmbeddingOptions },
+  scoring: Scoring,
+): Loss {
+  const { output = "last_hidden_state", pooling = "mean", normalize = true } = source.options;
   const pooled = pooling === "none";
   return {
     key: `${key} ${output} ${pooled} ${normalize}`,
+    source,
     outputs: [output],
     group: undefined,
     build(graph) {

@@ -24,9 +24,19 @@ export interface LossRequest {
   base(): Promise<Readonly<Record<string, HostTensor>>>;
 }
 
+/** What a loss was made of. */
+export interface LossSource {
+  /** The name of its maker, among `LOSSES` or those that loading is told of. */
+  readonly maker: string;
+  /** What that was given: numbers, texts, lists, objects, tensors and other losses of these kinds. */
+  readonly options: unknown;
+}
+
 /** A scalar function of a model's outputs: a value, whose graph is the same for the same `key`. */
 export interface Loss {
   readonly key: string;
+  /** Without it, a request with this loss is no part of a saved state. */
+  readonly source?: LossSource;
   /** Names of the model's outputs that it reads. */
   readonly outputs: readonly string[];
   /** Rows that belong together, if the loss is a sum over such groups and so can be computed group by group. */

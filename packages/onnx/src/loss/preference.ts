@@ -29,6 +29,7 @@ export function dpo(options: DpoOptions): Loss {
   checkBeta(beta);
   return {
     key: `dpo ${output}`,
+    source: { maker: "dpo", options },
     outputs: [output],
     group: 2,
     build(graph) {
@@ -65,6 +66,7 @@ export function kto(options: KtoOptions): Loss {
   checkBeta(beta);
   return {
     key: `kto ${output}`,
+    source: { maker: "kto", options },
     outputs: [output],
     group: 1,
     build(graph) {
@@ -113,9 +115,11 @@ export interface KlOptions {
 }
 
 /** KL(p || p0) of the model with the adapter from the base model, mean over the masked places: what to add to hold on to the base. */
-export function klToBase({ output = "logits", mask }: KlOptions = {}): Loss {
+export function klToBase(options: KlOptions = {}): Loss {
+  const { output = "logits", mask } = options;
   return {
     key: `kl-to-base ${output}`,
+    source: { maker: "klToBase", options },
     outputs: [output],
     group: 1,
     build(graph) {

@@ -28,6 +28,7 @@ export function tokenNll(options: TokenNllOptions): Loss {
   const { output = "logits", reduction = "mean" } = options;
   return {
     key: `token-nll ${output}`,
+    source: { maker: "tokenNll", options },
     outputs: [output],
     group: 1,
     build(graph) {

@@ -51,13 +51,16 @@ function squaresOf(module: string, { loraA, loraB }: ModuleGradient): number {
   );
 }
 
-/** `productEwc` wants the input and the gradient of single examples, of which a whole gradient is a sum of products. */
+/**
+ * `productEwc` weighs A B by the squares of an example's input and of the gradient at its output. A request through a whole model has one of
+ * each for every token, and the gradients of A and B are sums over the tokens of their products, from which no such squares come back.
+ */
 function checkMethods({ learning }: ResolvedConfig): void {
   if (learning.ewc.name !== "product" || learning.ewcLambda === 0) return;
   throw new OnnxError(
     "unsupported-method",
     "learning.ewc",
-    "is productEwc, which takes no gradients of whole models",
+    "is productEwc, which has to see the input and the gradient of each module, and a whole model gives out neither",
     "Make the adapter with onlineEwc(), ewcPlusPlus() or rwalk(), or with ewcLambda: 0",
   );
 }

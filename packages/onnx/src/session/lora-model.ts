@@ -189,6 +189,19 @@ export class LoraModel implements AsyncDisposable {
     return branch.trainer.gradients(request, rows, sizes, () => this.run(feeds, { outputs: loss.outputs }));
   }
 
+  /** Refuses a request that `gradients` would refuse, as far as that can be told without running the model. @throws OnnxError */
+  async check({ feeds, loss }: GradientRequest): Promise<void> {
+    this.#checkLive();
+    this.#checkOutputs(loss.outputs);
+    const { branch, sizes } = this.#enter(feeds, null);
+    const unknown = new Error("the outputs of the base model");
+    const base = () => Promise.reject(unknown);
+    const typeOf: TypeOf = (value) => branch.types.get(value);
+    await loss.feeds({ feeds, rows: sizes.rows, typeOf, base }).catch((error: unknown) => {
+      if (error !== unknown) throw error;
+    });
+  }
+
   /** One step of learning: the loss, its gradients, and the adapters' own update. @throws as `gradients`; nothing has changed then */
   async learn(request: GradientRequest, options: LearnOptions): Promise<LearnResult> {
     const { loss, gradients, missing } = await this.gradients(request, options);

@@ -1,13 +1,31 @@
-import { type AdapterState, type LearnerConfig, type LearnerResult, MicroLora } from "microlora";
-import { type Capacity, type Check, capacityOf, isOverflow, resolveLearner, Safeguards } from "microlora/parts";
+import { type AdapterState, type LearnerConfig, type LearnerResult, type LoadOptions, MicroLora } from "microlora";
+import {
+  boundaryOf,
+  type Capacity,
+  type Check,
+  capacityOf,
+  decodeSafeguarded,
+  encodeSafeguarded,
+  isOverflow,
+  resolveLearner,
+  Safeguards,
+  type SafeguardsConfig,
+} from "microlora/parts";
 import { OnnxError } from "../base/errors.js";
-import type { HostTensor } from "../base/host-tensor.js";
+import { LOSSES, type LossMakers } from "../loss/makers.js";
+import { checkKept, REQUESTS, requestsOf } from "./kept-requests.js";
 import type { GradientRequest, LoraModel } from "./lora-model.js";
 
 /** The settings of `Learner` that are no matter of the loss. */
 export type ModelLearnerConfig = Pick<LearnerConfig, (typeof KEYS)[number]>;
 
 const KEYS = ["replay", "boundary", "guard", "maxDelta", "undo", "seed"] as const;
+
+/** How a saved `ModelLearner` is loaded. */
+export interface ModelLearnerLoadOptions extends Omit<LoadOptions, "baseModel"> {
+  /** Makers of losses of your own, by the names in their `source`. */
+  readonly losses?: LossMakers;
+}
 
 /** What a `ModelLearner` has kept and decided so far. */
 export interface ModelLearnerReport {
@@ -28,11 +46,12 @@ export interface ModelLearnerReport {
 /**
  * Learning of one adapter through a whole model, with what a `Learner` has around an update: a guard that holds recent requests
  * back, replay, boundaries, a limit of the delta, undo. Whatever is asked of it is done in turn.
- * The adapter is saved as ever; what is held back, replayed and remembered lives as long as this object.
+ * `toBytes` saves all of it, the adapter too, but for what `undo` remembers.
  */
 export class ModelLearner {
   readonly model: LoraModel;
   readonly adapter: MicroLora;
+  readonly #config: SafeguardsConfig;
   readonly #safeguards: Safeguards<GradientRequest>;
   #updates = 0;
   #last: Promise<unknown> = Promise.resolve();
@@ -46,7 +65,36 @@ export class ModelLearner {
     }
     this.model = model;
     this.adapter = adapter;
-    this.#safeguards = new Safeguards(adapter, resolveLearner(config), config.boundary ?? null, REQUESTS);
+    this.#config = resolveLearner(config);
+    this.#safeguards = new Safeguards(adapter, this.#config, config.boundary ?? null, REQUESTS);
+  }
+
+  /**
+   * A learner, with an adapter of its own, in the state that `toBytes` wrote: it goes on to the bit as the other would have.
+   * @throws MicroLoraError as `MicroLora.fromBytes`; OnnxError for a kept request that is none of this model, `unsupported-method` for
+   * a loss whose maker is unknown
+   */
+  static async fromBytes(
+    model: LoraModel,
+    bytes: Uint8Array,
+    { losses, ...options }: ModelLearnerLoadOptions = {},
+  ): Promise<ModelLearner> {
+    const { methods } = options;
+    const state = decodeSafeguarded(KIND, bytes, requestsOf({ ...LOSSES, ...losses }), methods);
+    for (const request of [...(state.replay?.examples ?? []), ...(state.guard?.held ?? [])]) {
+      await checkKept(request, model);
+    }
+    const boundary = boundaryOf(state.config.boundary, methods ?? []);
+    const adapter = await MicroLora.fromState(state.lora, { baseModel: model.fingerprint, ...options });
+    try {
+      const learner = new ModelLearner(model, adapter, { ...pick(state.config), boundary });
+      learner.#safeguards.restore(state);
+      learner.#updates = state.updates;
+      return learner;
+    } catch (error) {
+      adapter[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /**
@@ -76,6 +124,18 @@ export class ModelLearner {
   /** Takes the last n updates back, as far as `config.undo` remembers them; returns how many. */
   undo(n = 1): Promise<number> {
     return this.#inTurn(async () => this.#safeguards.undo(n));
+  }
+
+  /**
+   * Everything that a restart must bring back, as a file, once what was asked for before is done: the adapter, and what is held back,
+   * replayed and counted.
+   * @throws OnnxError `unsupported-method` where a kept request has a loss that does not say what it was made of
+   */
+  toBytes(): Promise<Uint8Array> {
+    return this.#inTurn(async () => {
+      const state = { ...this.#safeguards.exportState(), config: this.#config, updates: this.#updates };
+      return encodeSafeguarded(KIND, { ...state, lora: this.adapter.exportState() }, requestsOf(LOSSES));
+    });
   }
 
   report(): ModelLearnerReport {
@@ -157,27 +217,16 @@ export class ModelLearner {
   }
 }
 
+/** Of its files. */
+const KIND = "model-learner";
+
+function pick({ replay, guard, maxDelta, undo, seed }: SafeguardsConfig) {
+  return { replay, guard, maxDelta, undo, seed };
+}
+
 const UNLEARNED = { step: 0, pendingUpdates: 0, updates: 0 } as const;
 const BUILT_IN = (name: string) => ({ name, settings: {} });
 const PLAIN = { optimizer: BUILT_IN("sgd"), ewc: BUILT_IN("online"), schedule: BUILT_IN("constant") } as const;
-
-/** What an object costs beside its tensors. */
-const OVERHEAD = 128;
-
-/** How requests are kept and held back. A loss is a value: its labels and vectors are shared. */
-const REQUESTS = {
-  copyOf: (request: GradientRequest): GradientRequest => ({
-    ...request,
-    feeds: Object.fromEntries(Object.entries(request.feeds).map(([name, tensor]) => [name, copyOf(tensor)])),
-  }),
-  bytesOf: ({ feeds }: GradientRequest): number =>
-    Object.values(feeds).reduce((sum, { data }) => sum + (ArrayBuffer.isView(data) ? data.byteLength : 0), OVERHEAD),
-  isConstant: () => true,
-};
-
-function copyOf({ type, dims, data }: HostTensor): HostTensor {
-  return { type, dims: [...dims], data: (data as Uint8Array).slice() };
-}
 
 /** Runs what may be refused as too large for float32, where there is nobody to tell. */
 async function tolerated(action: () => Promise<unknown>): Promise<void> {
