@@ -143,7 +143,8 @@ function row(label, runs, part) {
 }
 
 function percentage(values) {
-  return `${(100 * mean(values)).toFixed(0)} %`;
+  const [centre, half] = [mean(values), interval95(values)].map((value) => (100 * value).toFixed(0));
+  return `${centre} ± ${half} %`;
 }
 
 function settingsText({ factor, place, learningRate, temperature, behind }) {
