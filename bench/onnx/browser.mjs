@@ -14,15 +14,20 @@ const { values } = parseArgs({
     chromium: { type: "string", default: "/usr/bin/chromium" },
   },
 });
-const { result, version } = await runInChromium({
+const {
+  results: [result],
+  version,
+} = await runInChromium({
   executablePath: values.chromium,
   entry: join(import.meta.dirname, "browser-page.mjs"),
   roots: { model: resolve(values.model), ort: join(import.meta.dirname, "../../node_modules/onnxruntime-web/dist") },
-  settings: {
-    sizes: values.sizes.split(",").map((size) => size.split("x").map(Number)),
-    runs: Number(values.runs),
-    threads: Number(values.threads),
-  },
+  visits: [
+    {
+      sizes: values.sizes.split(",").map((size) => size.split("x").map(Number)),
+      runs: Number(values.runs),
+      threads: Number(values.threads),
+    },
+  ],
 });
 const milliseconds = (value) => `${value.toPrecision(3)} ms`;
 const ratio = ([low, middle, high]) => `${middle.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;

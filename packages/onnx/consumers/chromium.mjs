@@ -9,11 +9,11 @@ const TYPES = { ".wasm": "application/wasm", ".mjs": "text/javascript" };
 const ISOLATED = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 
 /**
- * Runs a script in real Chromium and returns what it leaves in `globalThis.result`.
+ * Runs a script in real Chromium, in a page of its own for each visit, and returns what each leaves in `globalThis.result`.
  * @param entry the script, which is bundled; @param roots folders that it can fetch from, by the first part of a path
- * @param settings what the script finds in `globalThis.settings`
+ * @param visits what the script finds in `globalThis.settings`, visit by visit; what it stores is there at the next one
  */
-export async function runInChromium({ entry, roots, settings = {}, executablePath }) {
+export async function runInChromium({ entry, roots, visits = [{}], executablePath }) {
   const { outputFiles } = await build({
     entryPoints: [entry],
     bundle: true,
@@ -33,15 +33,20 @@ export async function runInChromium({ entry, roots, settings = {}, executablePat
   await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
   try {
-    const page = await browser.newPage();
-    page.on("console", (message) => console.error(`page: ${message.text()}`));
-    await page.goto(`http://127.0.0.1:${server.address().port}/`);
-    await page.evaluate((given) => {
-      globalThis.settings = given;
-    }, settings);
-    await page.addScriptTag({ type: "module", url: "/page.js" });
-    const result = await page.evaluate(async () => await globalThis.result);
-    return { result, version: browser.version() };
+    const context = await browser.newContext();
+    const results = [];
+    for (const settings of visits) {
+      const page = await context.newPage();
+      page.on("console", (message) => console.error(`page: ${message.text()}`));
+      await page.goto(`http://127.0.0.1:${server.address().port}/`);
+      await page.evaluate((given) => {
+        globalThis.settings = given;
+      }, settings);
+      await page.addScriptTag({ type: "module", url: "/page.js" });
+      results.push(await page.evaluate(async () => await globalThis.result));
+      await page.close();
+    }
+    return { results, version: browser.version() };
   } finally {
     await browser.close();
     server.close();
