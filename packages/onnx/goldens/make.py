@@ -2,13 +2,14 @@
 
 `npm run goldens -- models` calls it with ONNX_MODELS, the folder that holds minilm/model.onnx and tiny-llama's hf and genai-int4.
 Adapters are a formula of their module's name (`weights`), which the test repeats, so that only gradients are stored. Makes
-fixtures/bert-qdq too: bert-legacy with weights of 8 bits.
+fixtures/bert-qdq too, bert-legacy with weights of 8 bits, and the merged decoders of fixtures/llama-merged and t5-merged (merged.py).
 """
 
 import base64, hashlib, json, sys
 from pathlib import Path
 
 import made_by
+import merged
 import numpy as np
 import onnx
 import torch
@@ -121,7 +122,8 @@ def past_of(model, rows, past, dtype=torch.float64):
 
 def llama_case(model, padding, past=0, names=None, dtype=torch.float64):
     rows, tokens = 2, 10
-    ids = torch.tensor([[(r * 53 + t * 29 + 7) % 256 for t in range(tokens)] for r in range(rows)])
+    vocabulary = model.config.vocab_size
+    ids = torch.tensor([[(r * 53 + t * 29 + 7) % vocabulary for t in range(tokens)] for r in range(rows)])
     short = range(tokens - 3) if padding == "right" else range(3, tokens) if past == 0 else range(tokens)
     own = torch.tensor([[1] * tokens, [1 if t in short else 0 for t in range(tokens)]])
     before = torch.tensor([[1] * past, [0 if t < 2 and padding == "left" else 1 for t in range(past)]], dtype=torch.int64).reshape(rows, past)
@@ -135,9 +137,24 @@ def llama_case(model, padding, past=0, names=None, dtype=torch.float64):
     cache = past_of(model, rows, past, dtype) if past else None
     logits = model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache).logits
     targets = labels[:, 1:]
-    loss = torch.nn.functional.cross_entropy(logits[:, :-1].reshape(-1, 256), targets.reshape(-1), ignore_index=-100)
+    loss = torch.nn.functional.cross_entropy(logits[:, :-1].reshape(-1, vocabulary), targets.reshape(-1), ignore_index=-100)
     return {"rows": rows, "rank": RANK, "past": past, "input_ids": ids.tolist(), "attention_mask": mask.tolist(), "labels": labels.tolist(),
             "position_ids": positions.tolist(), "loss": loss.item(), "gradients": adapted.gradients(loss)}
+
+
+def t5_case():
+    """The decoder behind hidden states of an encoder by a formula, with ragged padding there."""
+    model = merged.t5()
+    rows, tokens, length = 2, 6, 5
+    ids = torch.tensor([[0] + [(r * 53 + t * 29 + 7) % merged.VOCABULARY for t in range(tokens - 1)] for r in range(rows)])
+    mask = torch.tensor([[1] * length, [1, 1, 1, 0, 0]])
+    hidden = torch.tensor(np.stack([weights("encoder_hidden_states", r, length, 16, 2) for r in range(rows)]), dtype=torch.float64)
+    names = [n for n, m in model.decoder.named_modules(prefix="decoder") if isinstance(m, torch.nn.Linear)]
+    adapted = Adapted(model, names, rows)
+    logits = model(encoder_outputs=(hidden,), attention_mask=mask, decoder_input_ids=ids).logits
+    loss = torch.nn.functional.cross_entropy(logits[:, :-1].reshape(-1, merged.VOCABULARY), ids[:, 1:].reshape(-1))
+    return {"rows": rows, "rank": RANK, "input_ids": ids.tolist(), "encoder_attention_mask": mask.tolist(), "labels": ids.tolist(),
+            "loss": loss.item(), "gradients": adapted.gradients(loss)}
 
 
 def dequantised(path, folder, dtype):
@@ -241,10 +258,17 @@ def main():
     fixtures = Path(__file__).parent.parent / "fixtures"
     qdq = fixtures / "bert-qdq/model.onnx"
     quantise(fixtures / "bert-legacy/model.onnx", qdq)
+    both, t5, encoder = (fixtures / name for name in ("llama-merged/decoder_model_merged.onnx", "t5-merged/decoder_model_merged.onnx", "t5-merged/encoder_model.onnx"))
+    for path, model in ((both, merged.merged_llama()), (t5, merged.merged_t5()), (encoder, merged.t5_encoder())):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(model.SerializeToString())
     embedding = ["model.embed_tokens", "model.layers.1.self_attn.q_proj"]
     cases = {
         "minilm": ([bert], lambda: minilm_case(bert)),
         "bert-qdq": ([qdq], lambda: qdq_case(qdq)),
+        "llama-merged": ([both], lambda: llama_case(merged.llama(), "left")),
+        "llama-merged-past": ([both], lambda: llama_case(merged.llama(), "left", past=5)),
+        "t5-merged": ([t5], lambda: t5_case()),
         "llama-right": ([hf / "model.safetensors"], lambda: llama_case(llama(hf), "right")),
         "llama-left": ([hf / "model.safetensors"], lambda: llama_case(llama(hf), "left")),
         "llama-past": ([hf / "model.safetensors"], lambda: llama_case(llama(hf), "left", past=5)),

@@ -18,7 +18,9 @@ interface Golden {
   /** Tokens whose keys and values come in from before. */
   readonly past?: number;
   readonly input_ids: number[][];
-  readonly attention_mask: number[][];
+  readonly attention_mask?: number[][];
+  /** Of an encoder, whose hidden states come in. */
+  readonly encoder_attention_mask?: number[][];
   readonly position_ids?: number[][];
   readonly labels?: number[][];
   /** Left row, right row, and the cosine that they should have. */
@@ -47,10 +49,23 @@ const CASES: readonly (readonly [string, string, Naming])[] = [
   ["llama-int4", "tiny-llama/genai-int4", asGenai],
 ];
 
+/** The same of merged decoders, which are committed. */
+const MERGED: readonly (readonly [string, string])[] = [
+  ["llama-merged", "llama-merged"],
+  ["llama-merged-past", "llama-merged"],
+  ["t5-merged", "t5-merged"],
+];
+const unwrapped: Naming = (module) => module.replace(/^model\./, "");
+
 describe("gradients of whole models by PyTorch in float64, an adapter for each row", () => {
   test("bert-qdq on the committed model", async () => {
     const bytes = readFileSync(join(FIXTURES, "bert-qdq/model.onnx"));
-    await compare("bert-qdq", { model: bytes }, (module) => module.replace(/^model\./, ""));
+    await compare("bert-qdq", { model: bytes }, unwrapped);
+  });
+
+  test.each(MERGED)("%s on the committed model", async (name, folder) => {
+    const bytes = readFileSync(join(FIXTURES, folder, "decoder_model_merged.onnx"));
+    await compare(name, { model: bytes }, unwrapped);
   });
 
   test.skipIf(MODELS === undefined).each(CASES)("%s on %s", (name, folder, nameOf) =>
@@ -98,9 +113,16 @@ function feedsOf(model: LoraModel, golden: Golden): Record<string, HostTensor> {
       const parts = Array.from({ length: rows }, (_, row) => [...weights(name, row, heads * past * width, 2)]);
       return [name, floats(parts.flat(), [rows, heads, past, width])] as const;
     });
+  const hidden = (mask: number[][], name = "encoder_hidden_states") => {
+    const width = Number(model.inputs.find((input) => input.name === name)!.type!.shape![2]);
+    const length = mask[0]!.length;
+    const parts = mask.map((_, row) => [...weights(name, row, length * width, 2)]);
+    return { encoder_attention_mask: matrix(mask), [name]: floats(parts.flat(), [rows, length, width]) };
+  };
   return model.complete({
     input_ids: matrix(golden.input_ids),
-    attention_mask: matrix(golden.attention_mask),
+    ...(golden.attention_mask && { attention_mask: matrix(golden.attention_mask) }),
+    ...(golden.encoder_attention_mask && hidden(golden.encoder_attention_mask)),
     ...(golden.position_ids && { position_ids: matrix(golden.position_ids) }),
     ...Object.fromEntries(cache),
   });

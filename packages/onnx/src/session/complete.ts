@@ -4,7 +4,7 @@ import type { Feeds } from "./feeds.js";
 
 /**
  * Feeds of a whole text for a model that wants more than the tokenizer gives: an attention mask of ones, positions counted
- * over the mask, token types of zero, an empty cache of past keys and values, and no use of a cache.
+ * over the mask, token types of zero, an empty cache of past keys and values, and use of a cache where one is given.
  * @param inputs of the model; what it does not take is left out
  */
 export function completeFeeds(inputs: readonly ValueInfo[], given: Feeds): Record<string, HostTensor> {
@@ -24,7 +24,11 @@ export function completeFeeds(inputs: readonly ValueInfo[], given: Feeds): Recor
         Array.from({ length: rows * length }, () => 0),
         [rows, length],
       ),
-    use_cache_branch: () => ({ type: "bool", dims: [1], data: Uint8Array.of(0) }),
+    use_cache_branch: () => ({
+      type: "bool",
+      dims: [1],
+      data: Uint8Array.of(Number(Object.keys(given).some(isCache))),
+    }),
     num_logits_to_keep: () => ints([0], []),
   };
   const feeds: Record<string, HostTensor> = {};
@@ -46,9 +50,13 @@ function positions(mask: HostTensor, length: number): HostTensor {
   return ints(all, [values.length / length, length]);
 }
 
+function isCache(name: string): boolean {
+  return /^past|cache/.test(name);
+}
+
 /** Past keys or values of no token. */
 function emptyCache(name: string, type: string, shape: readonly Dim[], rows: number): HostTensor | undefined {
-  if (!/^past|cache/.test(name)) return undefined;
+  if (!isCache(name)) return undefined;
   const dims = shape.map((dim, axis) => (typeof dim === "number" ? dim : axis === 0 ? rows : 0));
   const size = sizeOf(dims);
   const data =
