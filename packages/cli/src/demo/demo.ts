@@ -1,18 +1,22 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { loadEmbedder } from "@microlora/embed";
+import type { Personalizer } from "microlora";
 import { requireWritable } from "../files.js";
 import { bar, type Terminal } from "../terminal.js";
-import { embedCorpus, loadCorpus } from "./corpus.js";
+import { type Corpus, embedCorpus, loadCorpus } from "./corpus.js";
 import { pickExamples } from "./examples.js";
 import { Experiment, type RowName } from "./experiment.js";
+import type { FeedbackTime } from "./feedback-time.js";
 import { SESSIONS, TASK } from "./hyperparameters.js";
 import { DEMO_USAGE, type DemoOptions, groupsAmong, parseDemoOptions } from "./options.js";
-import { reload } from "./reload.js";
-import { jsonOf, meanScores, type Scores, type SessionResults, summarise } from "./results.js";
+import { type Reload, reload } from "./reload.js";
+import type { ReportData } from "./report.js";
+import { jsonOf, meanScores, type Scores, type SessionResults, type Summary, summarise } from "./results.js";
 import { meanMatrix, type SessionMatrix } from "./sessions.js";
 import { LABELS, printExamples, printScores, printSessions, watchedSentences } from "./tables.js";
 import { swapHalves, type Task } from "./task.js";
+import type { Watched } from "./watched.js";
 
 /** The main job: one seeded person's taste, learned click by click, with everything measured that it is worth. */
 export async function demo(args: readonly string[], terminal: Terminal): Promise<void> {
@@ -29,11 +33,7 @@ export async function demo(args: readonly string[], terminal: Terminal): Promise
     ...options,
     among: groupsAmong(options.among, corpus.groups),
   });
-  terminal.print(terminal.style("bold", "\nmicrolora: emoji search that learns one person's taste"));
-  terminal.print(
-    `${count(corpus.documents.length)} emoji found by name, ${count(corpus.keywords.length)} keywords to ask for them; ` +
-      "each embedded once, never again.\n",
-  );
+  printTitle(terminal, corpus);
 
   const task = experiment.task(options.seed);
   printTaste(terminal, experiment, task, options);
@@ -44,63 +44,30 @@ export async function demo(args: readonly string[], terminal: Terminal): Promise
   const time = await experiment.feedbackTime(learned);
 
   const seeds = Array.from({ length: options.seeds }, (_, i) => options.seed + i);
-  const runs: Scores[] = [];
-  for (const seed of seeds) runs.push(await scoresOfUser(experiment, seed, options.seeds > 1, terminal));
-  const summary = summarise(runs);
-  const { clicks } = summary.all;
-  terminal.print(
-    `\nLearned from ${clicks.toFixed(0)} clicks${options.seeds > 1 ? ` a user (${options.seeds} users, each half of the queries in turn)` : ""}; ` +
-      `tested on ${task.unseen.length} queries that share no word stem with them,`,
-  );
-  terminal.print(`and on ${task.unrelated.length} keywords that have nothing to do with the taste (unrelated).\n`);
-  printScores(terminal, summary, options.seeds);
-
+  const summary = await tellScores(experiment, task, seeds, terminal);
   terminal.print("\nUnseen queries that gained most, and the one that lost most:\n");
   const examples = pickExamples(embedded, experiment.index, experiment.evaluator, task, learner);
   printExamples(terminal, examples);
+  const sessions = await tellSessions(experiment, seeds, terminal);
+  const watched = await tellStream(experiment, task, options.seed, terminal);
+  const reloaded = await tellCost(experiment, task, { learner, time }, terminal);
 
-  const sessions = await runBoth(experiment, seeds, terminal);
-  terminal.print(
-    `\nFour preferences one after the other (${SESSIONS.users * seeds.length} users, slow weights alone), MRR on unseen queries:\n`,
-  );
-  printSessions(terminal, sessions);
-
-  terminal.status("watching a stream …");
-  const watched = await experiment.watched(task, options.seed);
-  terminal.print(
-    "\nOne such user without EWC, and without a word on where a preference ends or which clicks are bad:\n",
-  );
-  for (const sentence of watchedSentences(watched)) terminal.print(`  ${sentence}`);
-
-  const queries = task.unseen.map(({ keyword }) => embedded.keywordVectors[keyword]!);
-  const reloaded = await reload(learner, experiment.index, queries);
-  terminal.print(
-    `\nOne feedback call: ${time.p50.toFixed(1)} µs (p50), ${time.p99.toFixed(1)} µs (p99). ` +
-      `All that was learned: ${(reloaded.bytes / 1024).toFixed(0)} KB.`,
-  );
-  terminal.print(
-    `Saved and loaded again: ${reloaded.same} of ${reloaded.queries} queries answered the same, bit for bit.`,
-  );
-
-  if (options.report !== null) {
-    terminal.status("Drawing the report …");
-    const { renderReport } = await import("./report.js");
-    const curve = [
-      ...(await experiment.curve("all", task, options.seed)),
-      ...(await experiment.curve("offset", task, options.seed)),
-    ];
-    await writeFile(
-      options.report,
-      renderReport({ options, task, summary, curve, sessions, watched, time, reloaded, examples }),
-    );
-    terminal.print(`Report: ${resolve(options.report)}`);
-  }
+  const findings = { options, task, summary, sessions, watched, time, reloaded, examples };
+  if (options.report !== null) await writeReport(options.report, experiment, findings, terminal);
   terminal.print(terminal.style("dim", "\nSearch for yourself: npm start -- try (installed: microlora try)"));
   if (options.json) {
     const { seed, among, group } = options;
     const run = { seed, seeds: options.seeds, among, ...(group !== undefined && { group }) };
     terminal.print(JSON.stringify(jsonOf(run, summary, time, reloaded.bytes, sessions)));
   }
+}
+
+function printTitle(terminal: Terminal, { documents, keywords }: Corpus): void {
+  terminal.print(terminal.style("bold", "\nmicrolora: emoji search that learns one person's taste"));
+  terminal.print(
+    `${count(documents.length)} emoji found by name, ${count(keywords.length)} keywords to ask for them; ` +
+      "each embedded once, never again.\n",
+  );
 }
 
 function printTaste(terminal: Terminal, { corpus }: Experiment, task: Task, { group }: DemoOptions): void {
@@ -121,6 +88,26 @@ function printTaste(terminal: Terminal, { corpus }: Experiment, task: Task, { gr
   }
 }
 
+/** Every row of the table, over all users. */
+async function tellScores(
+  experiment: Experiment,
+  task: Task,
+  seeds: readonly number[],
+  terminal: Terminal,
+): Promise<Summary> {
+  const many = seeds.length > 1;
+  const runs: Scores[] = [];
+  for (const seed of seeds) runs.push(await scoresOfUser(experiment, seed, many, terminal));
+  const summary = summarise(runs);
+  terminal.print(
+    `\nLearned from ${summary.all.clicks.toFixed(0)} clicks${many ? ` a user (${seeds.length} users, each half of the queries in turn)` : ""}; ` +
+      `tested on ${task.unseen.length} queries that share no word stem with them,`,
+  );
+  terminal.print(`and on ${task.unrelated.length} keywords that have nothing to do with the taste (unrelated).\n`);
+  printScores(terminal, summary, seeds.length);
+  return summary;
+}
+
 /** With `bothWays`, the mean of learning from each half and testing on the other: the same user, a narrower interval. */
 async function scoresOfUser(
   experiment: Experiment,
@@ -135,7 +122,12 @@ async function scoresOfUser(
   return meanScores(scores);
 }
 
-async function runBoth(experiment: Experiment, seeds: readonly number[], terminal: Terminal): Promise<SessionResults> {
+/** Four preferences one after the other, with EWC and without. */
+async function tellSessions(
+  experiment: Experiment,
+  seeds: readonly number[],
+  terminal: Terminal,
+): Promise<SessionResults> {
   const withEwc: SessionMatrix[] = [];
   const withoutEwc: SessionMatrix[] = [];
   for (const seed of seeds) {
@@ -143,7 +135,59 @@ async function runBoth(experiment: Experiment, seeds: readonly number[], termina
     withEwc.push(await experiment.sessions(seed, SESSIONS.ewcLambda));
     withoutEwc.push(await experiment.sessions(seed, 0));
   }
-  return { withEwc: meanMatrix(withEwc), withoutEwc: meanMatrix(withoutEwc) };
+  const sessions = { withEwc: meanMatrix(withEwc), withoutEwc: meanMatrix(withoutEwc) };
+  terminal.print(
+    `\nFour preferences one after the other (${SESSIONS.users * seeds.length} users, slow weights alone), MRR on unseen queries:\n`,
+  );
+  printSessions(terminal, sessions);
+  return sessions;
+}
+
+/** The boundary detector and the guard on one stream. */
+async function tellStream(experiment: Experiment, task: Task, seed: number, terminal: Terminal): Promise<Watched> {
+  terminal.status("watching a stream …");
+  const watched = await experiment.watched(task, seed);
+  terminal.print(
+    "\nOne such user without EWC, and without a word on where a preference ends or which clicks are bad:\n",
+  );
+  for (const sentence of watchedSentences(watched)) terminal.print(`  ${sentence}`);
+  return watched;
+}
+
+/** What a click takes in time, and a user in bytes. */
+async function tellCost(
+  { corpus, index }: Experiment,
+  task: Task,
+  { learner, time }: { readonly learner: Personalizer; readonly time: FeedbackTime },
+  terminal: Terminal,
+): Promise<Reload> {
+  const queries = task.unseen.map(({ keyword }) => corpus.keywordVectors[keyword]!);
+  const reloaded = await reload(learner, index, queries);
+  terminal.print(
+    `\nOne feedback call: ${time.p50.toFixed(1)} µs (p50), ${time.p99.toFixed(1)} µs (p99). ` +
+      `All that was learned: ${(reloaded.bytes / 1024).toFixed(0)} KB.`,
+  );
+  terminal.print(
+    `Saved and loaded again: ${reloaded.same} of ${reloaded.queries} queries answered the same, bit for bit.`,
+  );
+  return reloaded;
+}
+
+async function writeReport(
+  path: string,
+  experiment: Experiment,
+  findings: Omit<ReportData, "curve">,
+  terminal: Terminal,
+): Promise<void> {
+  terminal.status("Drawing the report …");
+  const { renderReport } = await import("./report.js");
+  const { task, options } = findings;
+  const curve = [
+    ...(await experiment.curve("all", task, options.seed)),
+    ...(await experiment.curve("offset", task, options.seed)),
+  ];
+  await writeFile(path, renderReport({ ...findings, curve }));
+  terminal.print(`Report: ${resolve(path)}`);
 }
 
 function count(n: number): string {
