@@ -46,7 +46,13 @@ export { METHODS } from "./learn/methods.js";
 export { adamw, adaptiveRows, momentum, sgd } from "./learn/optimizers.js";
 export type { PendingLimits } from "./learn/pending-requests.js";
 export type { PersonalFeedback } from "./learn/personal-feedback.js";
-export { PERSONALIZER_DEFAULTS, type ResolvedPersonalizer, type SlowConfig } from "./learn/personalizer-config.js";
+export {
+  PERSONALIZER_DEFAULTS,
+  type PersonalizerConfig,
+  type ResolvedPersonalizer,
+  type SlowConfig,
+  type SlowStart,
+} from "./learn/personalizer-config.js";
 export type { RecallConfig, RecallState } from "./learn/recall.js";
 export type { ReplayConfig } from "./learn/replay.js";
 export { cosineDecay, inverseSquareRoot, linearDecay, warmUp } from "./learn/schedules.js";
@@ -54,5 +60,5 @@ export type { AnyFeedback, ChoiceSignal, GradientSignal, QualitySignal, RatingSi
 export type { GroupReport } from "./learn/statistics.js";
 export { Learner, type Request } from "./learner.js";
 export { type LoadOptions, MicroLora } from "./micro-lora.js";
-export { Personalizer, type PersonalizerConfig } from "./personalizer.js";
+export { Personalizer } from "./personalizer.js";
 export type { LearnerResult } from "./updates.js";

@@ -1,8 +1,8 @@
 import { adapterSpecs, type MicroLoraConfig, type ResolvedConfig, resolveConfig } from "./adapter/config.js";
-import type { Penalty } from "./adapter/learning.js";
 import { type ForwardOptions, LoraAdapter } from "./adapter/lora-adapter.js";
 import type { MergeTarget } from "./adapter/merge.js";
 import { type Method, type Methods, prepareMethods, resolveMethods } from "./adapter/methods.js";
+import type { Penalty } from "./adapter/penalty.js";
 import { type ForwardToken, refuseToken } from "./adapter/token.js";
 import { checkCount } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";

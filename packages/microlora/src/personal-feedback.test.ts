@@ -5,7 +5,8 @@ import type { DocumentId } from "./embedding-index.js";
 import { EmbeddingIndex } from "./embedding-index.js";
 import { pageHinkley } from "./learn/boundaries.js";
 import type { PersonalFeedback } from "./learn/personal-feedback.js";
-import { Personalizer, type PersonalizerConfig } from "./personalizer.js";
+import type { PersonalizerConfig } from "./learn/personalizer-config.js";
+import { Personalizer } from "./personalizer.js";
 
 const N = 12;
 const DOCUMENTS = Array.from({ length: 8 }, (_, j) => floats(N, j + 100));

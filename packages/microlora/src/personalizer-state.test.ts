@@ -6,8 +6,9 @@ import { decodePersonalizer } from "./checkpoint/personalizer-state.js";
 import type { Click } from "./click.js";
 import { KERNELS_NAMES } from "./kernels/contract.js";
 import { Runtime } from "./kernels/runtime.js";
+import type { PersonalizerConfig } from "./learn/personalizer-config.js";
 import { MicroLora } from "./micro-lora.js";
-import { Personalizer, type PersonalizerConfig } from "./personalizer.js";
+import { Personalizer } from "./personalizer.js";
 
 const N = 6;
 const DOCUMENTS = Array.from({ length: 10 }, (_, j) => floats(N, j + 100));

@@ -1,4 +1,4 @@
-import { checkAllFinite, checkFinite, checkFloats } from "./base/check.js";
+import { checkFinite } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";
 import { norm } from "./base/unit.js";
 import { checkBase } from "./checkpoint/base-model.js";
@@ -10,44 +10,24 @@ import {
 } from "./checkpoint/personalizer-state.js";
 import { type Click, type ClickResult, isClick, NOTHING } from "./click.js";
 import type { DocumentId, EmbeddingIndex, SearchHit } from "./embedding-index.js";
-import type { KernelsName, Pointer } from "./kernels/contract.js";
 import { type Runtime, sharedRuntime } from "./kernels/runtime.js";
 import { candidatesOf } from "./learn/candidates.js";
 import { cosineCrossEntropy } from "./learn/cosine-cross-entropy.js";
 import { lossAt } from "./learn/evaluation.js";
 import type { KeptRequest } from "./learn/example.js";
-import type { LearnerConfig } from "./learn/learner-config.js";
 import { type PersonalFeedback, withVectors } from "./learn/personal-feedback.js";
 import {
-  checkPersonalizer,
-  PERSONALIZER_DEFAULTS,
+  type PersonalizerConfig,
   type ResolvedPersonalizer,
+  resolvePersonalizer,
   SLOW_MODULE,
-  type SlowConfig,
 } from "./learn/personalizer-config.js";
-import { Recall, type RecallConfig } from "./learn/recall.js";
+import { Recall } from "./learn/recall.js";
 import { readSignal } from "./learn/signal.js";
 import { Learner } from "./learner.js";
 import { type LoadOptions, MicroLora } from "./micro-lora.js";
-import { around, createSlow, type SlowStart } from "./slow.js";
-
-export interface PersonalizerConfig {
-  /** Width of the embeddings. */
-  readonly dimensions: number;
-  /** Temperature of the softmax over the cosine scores of what was shown. */
-  readonly temperature?: number;
-  /** The slow speed, a MicroLoRA on the query; false switches it off. */
-  readonly slow?: (Partial<SlowConfig> & SlowStart) | false;
-  /** The fast speed, the last clicks; false switches it off. */
-  readonly recall?: Partial<RecallConfig> | false;
-  /** What goes with updates of the slow weights: boundary, guard, replay, limits, undo; scores are cosines, at `temperature`. */
-  readonly learning?: Omit<LearnerConfig, "score" | "temperature">;
-  readonly seed?: number;
-  /** Fingerprint of the embedding model, which a checkpoint carries. */
-  readonly baseModel?: string;
-  readonly runtime?: Runtime;
-  readonly kernels?: KernelsName;
-}
+import { PersonalQuery } from "./personal-query.js";
+import { around, createSlow } from "./slow.js";
 
 /**
  * One user's view of an embedding, which learns from clicks at two speeds: y = x + gate(x) slow(x) + recall(x), where gate(x) is how
@@ -61,14 +41,7 @@ export class Personalizer {
   readonly #slow: MicroLora | null;
   readonly #learner: Learner | null;
   readonly #recall: Recall | null;
-  // One block for the request under way: the unit query, the transformed one, and the gradient at it.
-  readonly #work: Pointer;
-  readonly #x: Float32Array;
-  readonly #y: Float32Array;
-  readonly #gradient: Float32Array;
-  /** What the slow weights add, before the gate, and the gate of the request under way. */
-  readonly #delta: Float32Array;
-  #gate = 1;
+  readonly #query: PersonalQuery;
   readonly #feedback: { readonly gradient: Float32Array; readonly module: string; reward: number };
   readonly #result: ClickResult = { ...NOTHING };
   #clicks = 0;
@@ -83,30 +56,18 @@ export class Personalizer {
     this.#slow = slow;
     this.#recall = config.recall && new Recall(runtime, n, config.recall);
     try {
-      this.#work = runtime.allocate(4 * n);
+      this.#query = new PersonalQuery(runtime, n, slow, this.#recall, config.gated);
     } catch (error) {
       slow?.[Symbol.dispose]();
       throw error;
     }
-    this.#x = runtime.view(this.#work, n);
-    this.#y = runtime.view(this.#work + 4 * n, n);
-    this.#gradient = runtime.view(this.#work + 8 * n, n);
-    this.#delta = runtime.view(this.#work + 12 * n, n);
-    this.#feedback = { gradient: this.#gradient, module: SLOW_MODULE, reward: 1 };
+    this.#feedback = { gradient: this.#query.gradient, module: SLOW_MODULE, reward: 1 };
   }
 
   /** @throws MicroLoraError `invalid-config`, `out-of-range`, `memory-full`, `kernels-unavailable` */
   static async create(config: PersonalizerConfig): Promise<Personalizer> {
-    const { slow, recall, dimensions, baseModel } = config;
-    const gated = slow === false ? false : (slow?.gated ?? (recall !== false && PERSONALIZER_DEFAULTS.gated));
-    const resolved: ResolvedPersonalizer = {
-      dimensions,
-      temperature: config.temperature ?? PERSONALIZER_DEFAULTS.temperature,
-      recall: recall === false ? null : { ...PERSONALIZER_DEFAULTS.recall, ...recall },
-      gated,
-      baseModel: baseModel ?? null,
-    };
-    checkPersonalizer(resolved);
+    const { slow } = config;
+    const resolved = resolvePersonalizer(config);
     const runtime = config.runtime ?? (await sharedRuntime(config.kernels));
     const lora = slow === false ? null : await createSlow(config, slow ?? {}, runtime);
     const learning = {
@@ -179,10 +140,11 @@ export class Personalizer {
    * @throws MicroLoraError `shape-mismatch`, `not-finite`, `disposed`
    */
   transform(query: Float32Array): Float32Array {
-    const length = this.#place(query);
+    this.#checkLive();
+    const length = this.#query.place(query);
     if (length === 0 || !this.enabled) return query.slice();
-    this.#forward();
-    return this.#scaled(query, length);
+    this.#query.forward();
+    return this.#query.scaled(query, length);
   }
 
   /** The k documents nearest to the transformed query. */
@@ -193,7 +155,7 @@ export class Personalizer {
   /** Keeps a query whose feedback comes later, in any order. @throws MicroLoraError as `Learner.keep`, `nothing-to-learn-from` */
   keep(id: string, query: Float32Array, now: number): void {
     const learner = this.#learnerFor(query);
-    learner.keep(id, { x: this.#x, output: this.#y, gate: this.#gate }, now);
+    learner.keep(id, this.#query, now);
   }
 
   /**
@@ -202,8 +164,8 @@ export class Personalizer {
    */
   explore(id: string, query: Float32Array, now: number): Float32Array {
     const learner = this.#learnerFor(query);
-    learner.explore(id, { x: this.#x, output: this.#y, gate: this.#gate }, now);
-    return this.#scaled(query, norm(query));
+    learner.explore(id, this.#query, now);
+    return this.#query.scaled(query, norm(query));
   }
 
   /**
@@ -215,6 +177,7 @@ export class Personalizer {
    * `Learner.learn`; nothing has changed then
    */
   learn(feedback: Click | PersonalFeedback<DocumentId>, now?: number): Readonly<ClickResult> {
+    this.#checkLive();
     Object.assign(this.#result, NOTHING);
     if (this.#plain && isClick(feedback)) return this.#learnClick(feedback);
     return this.#learnAny(feedback as PersonalFeedback<DocumentId>, now);
@@ -223,18 +186,19 @@ export class Personalizer {
   /** The most frequent kind, with what the index holds left where it is. */
   #learnClick(click: Click): ClickResult {
     const result = this.#result;
-    this.#placeForLearning(click.query);
+    const query = this.#query;
+    query.placeForLearning(click.query);
     const n = this.config.dimensions;
     const { documents, chosen } = candidatesOf(click, this.runtime, n);
     if (!this.enabled) return Object.assign(result, { reason: "disabled" });
-    this.#forward();
-    const { byteOffset: y } = this.#y;
-    const { byteOffset: gradient } = this.#gradient;
+    query.forward();
+    const { byteOffset: y } = query.output;
+    const { byteOffset: gradient } = query.gradient;
     result.loss = cosineCrossEntropy(this.runtime, y, n, documents, chosen, this.config.temperature, gradient);
-    result.gradientNorm = norm(this.#gradient);
+    result.gradientNorm = norm(query.gradient);
     checkFinite(result.gradientNorm, "gradient");
-    this.#feedback.reward = this.#gate;
-    this.#learnFromGradient(() => this.#slow?.learn(this.#x, this.#feedback));
+    this.#feedback.reward = query.gate;
+    this.#learnFromGradient(() => this.#slow?.learn(query.x, this.#feedback));
     result.applied = true;
     return result;
   }
@@ -245,15 +209,15 @@ export class Personalizer {
     const n = this.config.dimensions;
     const own = withVectors(feedback, this.runtime, n);
     const signal = readSignal(own, n);
-    if (feedback.query !== undefined) this.#placeForLearning(feedback.query);
-    if (kept !== null) this.#x.set(kept.x);
-    if (kept !== null) this.#y.set(kept.base);
+    const query = this.#query;
+    if (feedback.query !== undefined) query.placeForLearning(feedback.query);
+    if (kept !== null) query.x.set(kept.x);
+    if (kept !== null) query.output.set(kept.base);
     if (!this.enabled) return Object.assign(result, { reason: "disabled" });
-    if (kept === null) this.#forward();
-    else this.#addSlow(kept.gate);
+    if (kept === null) query.forward();
+    else query.addSlow(kept.gate);
     const learn = () => {
-      const request = feedback.request ?? { x: this.#x, output: this.#y, gate: this.#gate };
-      const learned = this.#learner?.learn(request, own, now);
+      const learned = this.#learner?.learn(feedback.request ?? query, own, now);
       if (learned !== undefined) {
         const { applied, reason, boundary, rolledBack } = learned;
         Object.assign(result, { applied, reason, boundary, rolledBack });
@@ -264,10 +228,11 @@ export class Personalizer {
       learn();
     } else {
       const settings = { score: "cosine", temperature: this.config.temperature, margin: this.#margin } as const;
-      const gradient = this.#gradient.byteOffset;
-      result.loss = lossAt(this.runtime, settings, this.#y.byteOffset, n, signal, 0, gradient).loss ?? 0;
-      for (let i = 0; i < n; i++) this.#gradient[i]! *= signal.weight;
-      result.gradientNorm = norm(this.#gradient);
+      const { gradient, output } = query;
+      const { loss } = lossAt(this.runtime, settings, output.byteOffset, n, signal, 0, gradient.byteOffset);
+      result.loss = loss ?? 0;
+      for (let i = 0; i < n; i++) gradient[i]! *= signal.weight;
+      result.gradientNorm = norm(gradient);
       checkFinite(result.gradientNorm, "gradient");
       this.#learnFromGradient(learn);
       result.applied = true;
@@ -278,10 +243,10 @@ export class Personalizer {
   /** Both speeds; what may be refused comes first. */
   #learnFromGradient(learnSlowly: () => unknown): void {
     const result = this.#result;
-    const { byteOffset: gradient } = this.#gradient;
+    const { x, gradient } = this.#query;
     this.#recall?.reserve();
     learnSlowly();
-    this.#recall?.learn(this.#x.byteOffset, gradient, result.gradientNorm);
+    this.#recall?.learn(x.byteOffset, gradient.byteOffset, result.gradientNorm);
     this.#clicks++;
   }
 
@@ -315,19 +280,7 @@ export class Personalizer {
     this.#disposed = true;
     this.#slow?.[Symbol.dispose]();
     this.#recall?.free();
-    this.runtime.free(this.#work);
-  }
-
-  /** Brings the query to unit length at #x and #y, and returns its norm; 0 leaves both as they were. */
-  #place(query: Float32Array): number {
-    this.#checkLive();
-    checkFloats(query, this.config.dimensions, "query");
-    const length = norm(query);
-    if (!Number.isFinite(length)) checkAllFinite(query, "query");
-    if (length === 0) return 0;
-    for (let i = 0; i < query.length; i++) this.#x[i] = query[i]! / length;
-    this.#y.set(this.#x);
-    return length;
+    this.#query.free();
   }
 
   /** Whether nothing goes with an update of the slow weights but the update itself. */
@@ -342,48 +295,18 @@ export class Personalizer {
     return this.#learner?.config.margin ?? null;
   }
 
-  #placeForLearning(query: Float32Array): void {
-    if (this.#place(query) !== 0) return;
-    throw new MicroLoraError("nothing-to-learn-from", "query", "is the zero vector", "Embed some text first");
-  }
-
-  /** The learner, with the query at #x and its transform at #y. */
+  /** The learner, with the query transformed. */
   #learnerFor(query: Float32Array): Learner {
-    this.#placeForLearning(query);
+    this.#checkLive();
+    this.#query.placeForLearning(query);
     if (this.#learner === null) return refuseWithoutSlow();
-    if (this.enabled) this.#forward();
+    if (this.enabled) this.#query.forward();
     return this.#learner;
   }
 
   #pending(id: string, now: number): KeptRequest {
     this.#checkLive();
     return this.#learner === null ? refuseWithoutSlow() : this.#learner.pending(id, now);
-  }
-
-  /** The transform at #y in the length of the query. */
-  #scaled(query: Float32Array, length: number): Float32Array {
-    return query.map((value, i) => value + length * (this.#y[i]! - this.#x[i]!));
-  }
-
-  #forward(): void {
-    const { gated } = this.config;
-    if (!gated) this.#addSlow(1);
-    const share = this.#recall?.addTo(this.#x.byteOffset, this.#y.byteOffset) ?? 1;
-    this.#gate = gated ? share : 1;
-    if (gated) this.#addSlow(share);
-  }
-
-  /** y += gate * slow(x) */
-  #addSlow(gate: number): void {
-    if (!this.#slow?.enabled) return;
-    const adapter = this.#slow.adapterOf(SLOW_MODULE);
-    if (gate === 1) {
-      adapter.forwardAdd(this.#x, this.#y);
-      return;
-    }
-    this.#delta.fill(0);
-    adapter.forwardAdd(this.#x, this.#delta);
-    for (let i = 0; i < this.#delta.length; i++) this.#y[i]! += gate * this.#delta[i]!;
   }
 
   #checkLive(): void {

@@ -1,24 +1,9 @@
 import { checkAllFinite, checkFloats } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";
 import type { Runtime } from "./kernels/runtime.js";
-import { PERSONALIZER_DEFAULTS, SLOW_MODULE, type SlowConfig } from "./learn/personalizer-config.js";
+import { PERSONALIZER_DEFAULTS, SLOW_MODULE, type SlowConfig, type SlowStart } from "./learn/personalizer-config.js";
 import type { Learner } from "./learner.js";
 import { MicroLora } from "./micro-lora.js";
-
-/** How the slow weights tell queries apart before they have learned anything. */
-export interface SlowStart {
-  /**
-   * Rows of A [dimensions] each, one per rank, for instance `EmbeddingIndex.directions`; random ones by default. An A that
-   * is made from data learns what depends on the topic (EVA, Paischer et al. 2024, initialises it so). Their length
-   * counts: the step of B grows with its square.
-   */
-  readonly directions?: readonly Float32Array[];
-  /**
-   * Whether they act, and learn, by the share of recall's routing that kept clicks have, so that queries which are like none of them
-   * are left alone; true by default, where recall is on.
-   */
-  readonly gated?: boolean;
-}
 
 /** Makes what lives on a MicroLora, which is given back where that fails. */
 export function around(lora: MicroLora, make: () => Learner): Learner {

@@ -16,18 +16,12 @@ import {
 } from "./example-norms.js";
 import { consolidateFactors } from "./holding.js";
 import { checkMagnitude, Limits } from "./limits.js";
-import type { MethodStep } from "./method-step.js";
+import type { MethodStep } from "./methods.js";
+import type { Penalty } from "./penalty.js";
 import type { AdapterSpec } from "./spec.js";
 
 /** Fisher information that is as good as none; arithmetic on what is smaller is slow. */
 export const NEGLIGIBLE = 1e-30;
-
-/** An EWC penalty whose blocks lie in the memory, in the parameters' layout. */
-export interface Penalty {
-  readonly fisher: Pointer;
-  readonly anchor: Pointer;
-  readonly ewcLambda: number;
-}
 
 /** What a restart must bring back beside the parameters. */
 export interface LearningState extends Partial<Readonly<Record<LearningBlock, Float32Array>>> {

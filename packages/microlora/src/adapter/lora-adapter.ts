@@ -9,6 +9,7 @@ import { initialA } from "./initial.js";
 import { AdapterLearning, type LearningState } from "./learning.js";
 import { type MergeTarget, merge } from "./merge.js";
 import { lengthsOf } from "./methods.js";
+import { placePenalty } from "./penalty.js";
 import { refuseInput } from "./refuse-input.js";
 import { type AdapterSpec, scalingOf, shapeOf } from "./spec.js";
 import { type ForwardToken, TokenRing } from "./token.js";
@@ -200,19 +201,8 @@ export class LoraAdapter {
     fisherBias?: Float32Array,
     optimalBias?: Float32Array,
   ): void {
-    const noBias = new Float32Array(this.spec.bias ? this.outFeatures : 0);
-    const widths = [this.rank * this.inFeatures, this.rank * this.outFeatures, noBias.length];
     const parts = { fisherA, fisherB, fisherBias, optimalA, optimalB, optimalBias };
-    const { f32, scratch } = this.runtime;
-    const fisher = scratch.output.reserve(2 * this.paramCount);
-    let at = fisher >>> 2;
-    for (const [i, [name, part = noBias]] of Object.entries(parts).entries()) {
-      checkFloats(part, widths[i % 3]!, name);
-      checkAllFinite(part, name);
-      f32.set(part, at);
-      at += part.length;
-    }
-    const penalty = { fisher, anchor: fisher + 4 * this.paramCount, ewcLambda };
+    const penalty = placePenalty(this.runtime, this.spec, parts, ewcLambda);
     this.learning.allowUpdate(learningRate, penalty);
     this.learning.update(true, penalty);
   }

@@ -1,7 +1,7 @@
 import { checkAllFinite, checkFloats } from "../base/check.js";
 import { MicroLoraError, shown } from "../base/errors.js";
+import type { Runtime } from "../kernels/runtime.js";
 import { Limits } from "./limits.js";
-import type { LoraAdapter } from "./lora-adapter.js";
 
 /** How base weights lie in memory, row after row: [in, out], or [out, in] as PyTorch's Linear has them. */
 export type WeightLayout = "in-out" | "out-in";
@@ -13,11 +13,23 @@ export interface MergeTarget {
   readonly bias?: Float32Array;
 }
 
+/** What is merged: a `LoraAdapter`. */
+interface Merged {
+  readonly rank: number;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly loraA: Float32Array;
+  readonly loraB: Float32Array;
+  readonly bias: Float32Array | undefined;
+  readonly scaling: number;
+  readonly runtime: Runtime;
+}
+
 /** Floats of base weights that go through the memory at a time, where they do not lie in it. */
 const CHUNK = 65_536;
 
 /** weights += sign * scaling * A B, and the bias likewise; checks everything before it writes. */
-export function merge(adapter: LoraAdapter, weights: Float32Array, target: MergeTarget, sign: 1 | -1): void {
+export function merge(adapter: Merged, weights: Float32Array, target: MergeTarget, sign: 1 | -1): void {
   const { inFeatures, outFeatures, rank, loraA, loraB, runtime } = adapter;
   const inOut = checkTarget(adapter, weights, target);
   checkSums(adapter, weights, target.bias);
@@ -37,7 +49,7 @@ export function merge(adapter: LoraAdapter, weights: Float32Array, target: Merge
   if (bias !== undefined) for (let o = 0; o < outFeatures; o++) target.bias![o]! += sign * bias[o]!;
 }
 
-function checkTarget(adapter: LoraAdapter, weights: Float32Array, target: MergeTarget): boolean {
+function checkTarget(adapter: Merged, weights: Float32Array, target: MergeTarget): boolean {
   const layout: unknown = target?.layout;
   if (layout !== "in-out" && layout !== "out-in") {
     throw new MicroLoraError("invalid-config", "layout", `is ${shown(layout)}`, 'Pass "in-out" or "out-in"');
@@ -60,7 +72,7 @@ function checkTarget(adapter: LoraAdapter, weights: Float32Array, target: MergeT
 }
 
 /** Refuses sums that float32 may not hold, by the largest magnitudes on either side. */
-function checkSums(adapter: LoraAdapter, weights: Float32Array, baseBias: Float32Array | undefined): void {
+function checkSums(adapter: Merged, weights: Float32Array, baseBias: Float32Array | undefined): void {
   const { loraA, loraB, rank, bias } = adapter;
   const [a, b, scaling] = [largest(loraA), largest(loraB), Math.abs(adapter.scaling)];
   const sum = Math.max(largest(weights) + scaling * rank * a * b, scaling * a, scaling * b);

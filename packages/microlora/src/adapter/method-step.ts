@@ -1,13 +1,13 @@
 import type { Pointer } from "../kernels/contract.js";
 import { GradientRows } from "./gradient-rows.js";
 import { checkMagnitude } from "./limits.js";
-import type { EwcRule, MethodHost, Methods, Stepper } from "./methods.js";
+import type { EwcRule, MethodHost, MethodStep, Methods, Stepper } from "./methods.js";
 
 /**
- * The step of an adapter whose optimiser or EWC is one that was handed in: the gradient as rows, the pull and the running
- * Fisher by the fused kernel where they are on the factors, then the optimiser.
+ * The gradient as rows, the pull and the running Fisher by the fused kernel where they are on the factors, then the
+ * optimiser.
  */
-export class MethodStep {
+class RowsStep implements MethodStep {
   readonly #host: MethodHost;
   readonly #rows: GradientRows;
   readonly #stepper: Stepper | null;
@@ -20,19 +20,16 @@ export class MethodStep {
     this.#rule = ewc?.bind(host) ?? null;
   }
 
-  /** What holds on to the past in its own way, if anything does. */
   get rule(): EwcRule | null {
     return this.#rule;
   }
 
-  /** How far a step leads at most. @param gradient bound of its gradient @throws MicroLoraError */
   allow(rate: number, gradient: number, penalty: number): number {
     if (!(gradient <= 1e37)) checkMagnitude(Number.POSITIVE_INFINITY, "gradient");
     const reach = this.#stepper?.allow(rate, gradient) ?? rate * gradient;
     return reach + (this.#rule?.allowStep(penalty, reach, gradient) ?? 0);
   }
 
-  /** @param scale factor of the example's gradient; @param update number of this update */
   takeExample(
     x: Pointer,
     g: Pointer,
@@ -57,7 +54,6 @@ export class MethodStep {
     this.#rule?.after(this.#rows);
   }
 
-  /** @param scale factor of the pending gradients */
   takePending(pending: Pointer, rate: number, scale: number, penalty: number, update: number): void {
     const { runtime, blocks } = this.#host;
     this.#rows.setPending(pending, scale);
@@ -78,4 +74,4 @@ export class MethodStep {
   }
 }
 
-export const createStep = (host: MethodHost, methods: Methods): MethodStep => new MethodStep(host, methods);
+export const createStep = (host: MethodHost, methods: Methods): MethodStep => new RowsStep(host, methods);

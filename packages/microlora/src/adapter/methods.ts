@@ -4,7 +4,6 @@ import type { Runtime } from "../kernels/runtime.js";
 import type { AdapterBlocks, BlockLengths } from "./blocks.js";
 import type { GradientRows } from "./gradient-rows.js";
 import type { Limits } from "./limits.js";
-import type { MethodStep } from "./method-step.js";
 
 /** A choice of how to learn, as a checkpoint keeps it: a name, and numbers. */
 export interface Method {
@@ -76,6 +75,26 @@ export interface EwcRule {
   after(rows: GradientRows): void;
   allowConsolidation(): void;
   consolidate(): void;
+}
+
+/** The step of an adapter whose optimiser or EWC is one that was handed in. */
+export interface MethodStep {
+  /** What holds on to the past in its own way, if anything does. */
+  readonly rule: EwcRule | null;
+  /** How far a step leads at most. @param gradient bound of its gradient @throws MicroLoraError */
+  allow(rate: number, gradient: number, penalty: number): number;
+  /** @param scale factor of the example's gradient; @param update number of this update */
+  takeExample(
+    x: Pointer,
+    g: Pointer,
+    rate: number,
+    scale: number,
+    penalty: number,
+    running: Pointer,
+    update: number,
+  ): void;
+  /** @param scale factor of the pending gradients */
+  takePending(pending: Pointer, rate: number, scale: number, penalty: number, update: number): void;
 }
 
 /** The learning rate over time. */

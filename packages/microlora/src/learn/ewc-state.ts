@@ -1,5 +1,5 @@
-import type { Penalty } from "../adapter/learning.js";
 import type { LoraAdapter } from "../adapter/lora-adapter.js";
+import type { Penalty } from "../adapter/penalty.js";
 import { checkAllFinite, checkFloats, checkRange } from "../base/check.js";
 import { MicroLoraError } from "../base/errors.js";
 import type { Pointer } from "../kernels/contract.js";

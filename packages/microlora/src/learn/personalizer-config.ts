@@ -1,5 +1,8 @@
 import type { Method } from "../adapter/methods.js";
 import { checkFinite, checkRange, refuseConfig } from "../base/check.js";
+import type { KernelsName } from "../kernels/contract.js";
+import type { Runtime } from "../kernels/runtime.js";
+import type { LearnerConfig } from "./learner-config.js";
 import type { RecallConfig } from "./recall.js";
 
 /** The slow speed: a MicroLoRA on the query's embedding. */
@@ -14,6 +17,39 @@ export interface SlowConfig {
   readonly ewc?: Method;
   readonly schedule?: Method;
   readonly clipNorm?: number | null;
+}
+
+/** How the slow weights tell queries apart before they have learned anything. */
+export interface SlowStart {
+  /**
+   * Rows of A [dimensions] each, one per rank, for instance `EmbeddingIndex.directions`; random ones by default. An A that
+   * is made from data learns what depends on the topic (EVA, Paischer et al. 2024, initialises it so). Their length
+   * counts: the step of B grows with its square.
+   */
+  readonly directions?: readonly Float32Array[];
+  /**
+   * Whether they act, and learn, by the share of recall's routing that kept clicks have, so that queries which are like none of them
+   * are left alone; true by default, where recall is on.
+   */
+  readonly gated?: boolean;
+}
+
+export interface PersonalizerConfig {
+  /** Width of the embeddings. */
+  readonly dimensions: number;
+  /** Temperature of the softmax over the cosine scores of what was shown. */
+  readonly temperature?: number;
+  /** The slow speed, a MicroLoRA on the query; false switches it off. */
+  readonly slow?: (Partial<SlowConfig> & SlowStart) | false;
+  /** The fast speed, the last clicks; false switches it off. */
+  readonly recall?: Partial<RecallConfig> | false;
+  /** What goes with updates of the slow weights: boundary, guard, replay, limits, undo; scores are cosines, at `temperature`. */
+  readonly learning?: Omit<LearnerConfig, "score" | "temperature">;
+  readonly seed?: number;
+  /** Fingerprint of the embedding model, which a checkpoint carries. */
+  readonly baseModel?: string;
+  readonly runtime?: Runtime;
+  readonly kernels?: KernelsName;
 }
 
 /** What a `Personalizer` does, every default filled in. */
@@ -53,6 +89,21 @@ export const PERSONALIZER_DEFAULTS: {
     mergeSimilarity: 0.9,
   },
 };
+
+/** @throws MicroLoraError `invalid-config`, `out-of-range` */
+export function resolvePersonalizer(config: PersonalizerConfig): ResolvedPersonalizer {
+  const { slow, recall, dimensions, baseModel } = config;
+  const gated = slow === false ? false : (slow?.gated ?? (recall !== false && PERSONALIZER_DEFAULTS.gated));
+  const resolved = {
+    dimensions,
+    temperature: config.temperature ?? PERSONALIZER_DEFAULTS.temperature,
+    recall: recall === false ? null : { ...PERSONALIZER_DEFAULTS.recall, ...recall },
+    gated,
+    baseModel: baseModel ?? null,
+  };
+  checkPersonalizer(resolved);
+  return resolved;
+}
 
 /** Refuses settings, of a caller or of a file, that no `Personalizer` could have. @throws MicroLoraError */
 export function checkPersonalizer(config: ResolvedPersonalizer): void {
