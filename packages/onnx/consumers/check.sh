@@ -9,3 +9,4 @@ npm ci --no-audit --no-fund
 (cd ../../.. && npx tsc -b)
 node browser.mjs "$(command -v chromium)"
 node pipelines.mjs "$models"
+node merged.mjs

@@ -1,20 +1,13 @@
 // Real transformers.js pipelines that use an adapter and learn. Usage: node pipelines.mjs FOLDER_OF_MODELS
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { env, pipeline } from "@huggingface/transformers";
+import { pipeline } from "@huggingface/transformers";
 import { attach, cosine, openModel, tokenNll } from "@microlora/onnx/node";
 import * as ort from "onnxruntime-node";
+import { byteTokenizer, check, codeOf, modelFolder } from "./support.mjs";
 
 const models = resolve(process.argv[2]);
-const folder = mkdtempSync(join(tmpdir(), "microlora-pipelines-"));
-env.allowRemoteModels = false;
-env.localModelPath = folder;
-
-function check(holds, what) {
-  console.log(`${holds ? "ok" : "FAILED"}: ${what}`);
-  if (!holds) process.exitCode = 1;
-}
+const folder = modelFolder();
 
 /** Lays a model out as transformers.js wants it. */
 function layOut(name, from) {
@@ -22,40 +15,6 @@ function layOut(name, from) {
   mkdirSync(join(folder, name, "onnx"));
   cpSync(join(models, from, "model.onnx"), join(folder, name, "onnx/model.onnx"));
   return join(folder, name, "onnx/model.onnx");
-}
-
-/** A tokenizer of bytes, as the models with a vocabulary of 256 have none. */
-function byteTokenizer(name) {
-  let next = 256;
-  const isPrinted = (byte) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-  const letters = Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(isPrinted(byte) ? byte : next++));
-  const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
-  const tokenizer = {
-    version: "1.0",
-    added_tokens: [{ id: 0, content: letters[0], special: true, normalized: false }],
-    normalizer: null,
-    pre_tokenizer: bytes,
-    post_processor: null,
-    decoder: bytes,
-    model: { type: "BPE", vocab: Object.fromEntries(letters.map((letter, byte) => [letter, byte])), merges: [] },
-  };
-  const config = {
-    tokenizer_class: "GPT2Tokenizer",
-    model_max_length: 256,
-    pad_token: letters[0],
-    padding_side: "left",
-  };
-  writeFileSync(join(folder, name, "tokenizer.json"), JSON.stringify(tokenizer));
-  writeFileSync(join(folder, name, "tokenizer_config.json"), JSON.stringify(config));
-}
-
-/** The code of the error that `action` fails with; undefined if it does not. */
-async function codeOf(action) {
-  try {
-    await action();
-  } catch (error) {
-    return error.code ?? error.name;
-  }
 }
 
 async function embeddings() {
@@ -183,7 +142,7 @@ async function hostile(extractor) {
 
 async function generation() {
   const path = layOut("llama", "tiny-llama/optimum-with-past");
-  byteTokenizer("llama");
+  byteTokenizer(join(folder, "llama"));
   const pipe = await pipeline("text-generation", "llama", { dtype: "fp32" });
   const generate = async (options) => (await pipe("My cat is ", { max_new_tokens: 4, ...options }))[0].generated_text;
   const before = await generate({ do_sample: false });

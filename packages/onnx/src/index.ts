@@ -54,4 +54,5 @@ export {
 } from "./session/model-learner.js";
 export { type ModelSource, openModel } from "./session/open.js";
 export type { Ort, OrtSession, OrtSessionOptions, OrtTensor } from "./session/ort.js";
+export type { Pairs } from "./session/pairs.js";
 export type { Gradients } from "./session/trainer.js";

@@ -6,6 +6,7 @@ import { completeFeeds } from "./complete.js";
 import type { Feeds } from "./feeds.js";
 import type { GradientRequest, LearnResult, LoraModel } from "./lora-model.js";
 import type { Ort, OrtSession } from "./ort.js";
+import { type EncoderDecoder, encoderFeeds, type Pairs, targetFeeds } from "./pairs.js";
 
 /** The part of a transformers.js model that this package uses: `sessions` is a public record of onnxruntime's sessions. */
 export interface TransformersModel {
@@ -24,7 +25,7 @@ type Tokenizer = (texts: string | string[], options: Readonly<Record<string, unk
 export interface AttachOptions {
   /** Who serves the rows of each call; the base model by default. */
   readonly adapters?: Adapters;
-  /** Which of the model's sessions is replaced; `model` by default, else `decoder_model_merged`. */
+  /** Which of the model's sessions is replaced; by default the one that takes what the opened model takes. */
   readonly session?: string;
 }
 
@@ -44,7 +45,7 @@ export class Attachment implements Disposable {
     this.#tokenizer = "tokenizer" in target ? target.tokenizer : undefined;
     this.#model = model;
     this.adapters = options.adapters ?? null;
-    this.#name = options.session ?? ("model" in this.#host.sessions ? "model" : "decoder_model_merged");
+    this.#name = options.session ?? sessionFor(model, this.#host);
     this.#original = this.#checked(this.#host.sessions[this.#name] as OrtSession | undefined);
     const run = (feeds: Feeds) => this.#model.run(feeds, { adapters: this.adapters });
     const stand = standIn(this.#original, this.#model, run);
@@ -74,6 +75,37 @@ export class Attachment implements Disposable {
 
   /** Texts as feeds of the model, padded to one length. */
   async encode(texts: readonly string[], options: Readonly<Record<string, unknown>> = {}): Promise<Feeds> {
+    this.#checkEncoder(false, "is a decoder behind an encoder", "Say what goes into each: encodePairs(texts, targets)");
+    return completeFeeds(this.#model.inputs, await this.#tokenize(texts, options));
+  }
+
+  /**
+   * Texts for the encoder, and what the decoder is to say of them, as feeds of an encoder-decoder's decoder. Runs the encoder.
+   * @throws OnnxError `shape-mismatch`, `unknown-value` for another model, and where its configuration does not say what decoders
+   * start with
+   */
+  async encodePairs(
+    texts: readonly string[],
+    targets: readonly string[],
+    options: Readonly<Record<string, unknown>> = {},
+  ): Promise<Pairs> {
+    this.#checkEncoder(true, "is no decoder behind an encoder", "Call encode(texts)");
+    if (targets.length !== texts.length) {
+      const problem = `are ${targets.length}, for ${texts.length} texts`;
+      throw new OnnxError("shape-mismatch", "targets", problem, "Pass one for each text");
+    }
+    const model = this.#host as EncoderDecoder;
+    const states = await encoderFeeds(model, await this.#tokenize(texts, options));
+    const { feeds, labels } = targetFeeds(model, await this.#tokenize(targets, options));
+    return { feeds: completeFeeds(this.#model.inputs, { ...states, ...feeds }), labels };
+  }
+
+  #checkEncoder(expected: boolean, problem: string, remedy: string): void {
+    const isBehind = this.#model.inputs.some(({ name }) => name === "encoder_hidden_states");
+    if (isBehind !== expected) throw new OnnxError("unknown-value", "model", problem, remedy);
+  }
+
+  async #tokenize(texts: readonly string[], options: Readonly<Record<string, unknown>>): Promise<Feeds> {
     if (this.#tokenizer === undefined) {
       throw new OnnxError(
         "unknown-value",
@@ -83,8 +115,7 @@ export class Attachment implements Disposable {
       );
     }
     if (texts.length === 0) throw new OnnxError("shape-mismatch", "texts", "are none", "Pass one at least");
-    const encoded = await this.#tokenizer([...texts], { padding: true, truncation: true, ...options });
-    return completeFeeds(this.#model.inputs, encoded as Record<string, HostTensor>);
+    return (await this.#tokenizer([...texts], { padding: true, truncation: true, ...options })) as Feeds;
   }
 
   /** One step of learning of the adapter that serves now, or of `adapter`; the pipeline's next call uses what was learned. */
@@ -118,6 +149,16 @@ export function attach(
   options: AttachOptions = {},
 ): Attachment {
   return new Attachment(target, model, options);
+}
+
+/** The session of as many inputs, of the same names; if there is none, one that is to be refused with what tells it apart. */
+function sessionFor({ inputs }: LoraModel, { sessions }: TransformersModel): string {
+  const own = new Set(inputs.map(({ name }) => name));
+  const fits = ([, session]: [string, unknown]) => {
+    const names = (session as Partial<OrtSession> | undefined)?.inputNames;
+    return names?.length === own.size && names.every((name) => own.has(name));
+  };
+  return Object.entries(sessions).find(fits)?.[0] ?? ("model" in sessions ? "model" : "decoder_model_merged");
 }
 
 /** Sessions of attachments, which are not to be stood in for again: they could be taken away in any order. */
