@@ -59,7 +59,9 @@ export async function checkOutputs(paths: readonly string[], overwrite: boolean)
     const found = await stat(path).catch(() => undefined);
     if (found === undefined || (overwrite && found.isFile())) continue;
     const problem = found.isFile() ? "exists already" : found.isDirectory() ? "is a folder" : "is a pipe or a device";
-    const remedy = found.isFile() ? "Choose another name, or allow overwriting (--force)" : "Choose another name";
+    const remedy = found.isFile()
+      ? "Choose another name, or allow overwriting (`overwrite: true`, --force of the command)"
+      : "Choose another name";
     throw new FormatError("cannot-write", path, problem, remedy);
   }
 }

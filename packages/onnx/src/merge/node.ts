@@ -99,7 +99,12 @@ async function refuseOverwrite(from: string, to: string, overwrite: boolean): Pr
     throw new OnnxError("external-data", to, problem, "Write the merged model to another folder");
   }
   if (there === undefined || (overwrite && (await stat(there)).isFile())) return;
-  throw new OnnxError("external-data", to, "it exists already", "Write elsewhere, or allow overwriting (--force)");
+  throw new OnnxError(
+    "external-data",
+    to,
+    "it exists already",
+    "Write elsewhere, or allow overwriting (`overwrite: true`, --force of the command)",
+  );
 }
 
 async function copyChanged(from: string, to: string, changes: readonly Change[]): Promise<void> {
