@@ -97,11 +97,14 @@ export class Derivation {
     else this.#shares.set(value, [gradient]);
   }
 
-  /** The sum of a value's gradients, which is taken once, when every node that uses the value has been seen. */
+  /**
+   * The sum of a value's gradients, which is taken once, when every node that uses the value has been seen: by Add, which
+   * onnxruntime computes on all threads, as it does not Sum.
+   */
   #sum(value: string): string | undefined {
     const shares = this.#shares.get(value);
     if (shares === undefined || shares.length < 2) return shares?.[0];
-    const sum = this.#builder.op(shares.length === 2 ? "Add" : "Sum", shares);
+    const sum = shares.reduce((total, share) => this.#builder.op("Add", [total, share]));
     this.#shares.set(value, [sum]);
     return sum;
   }

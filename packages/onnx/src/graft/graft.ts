@@ -1,4 +1,5 @@
 import { GraphBuilder } from "../graph/builder.js";
+import { rankSymbol } from "../graph/dim.js";
 import type { Dim, Graph, Model, Node, TensorType, ValueInfo } from "../graph/ir.js";
 import { sorted, valueNames } from "../graph/verbs.js";
 import type { Module } from "./modules.js";
@@ -51,7 +52,8 @@ export function graft(model: Model, modules: readonly Module[], options: GraftOp
     const label = members.length === 1 ? members[0]!.name : (members[0]!.slice?.of ?? members[0]!.name);
     const [loraA, loraB] = [`${label}.lora_A`, `${label}.lora_B`];
     const rows = options.rows === undefined ? [] : [options.rows];
-    inputs.push(input(loraA, [...rows, inFeatures, `rank.${i}`]), input(loraB, [...rows, `rank.${i}`, outFeatures]));
+    const rank = rankSymbol(i);
+    inputs.push(input(loraA, [...rows, inFeatures, rank]), input(loraB, [...rows, rank, outFeatures]));
     for (const site of sites) writer.write(site, loraA, loraB, outFeatures);
     const batches = new Set(sites.length === 0 ? [batchOf(graph)] : sites.map((site) => writer.batchOf(site)));
     const batch = batches.size === 1 ? [...batches][0] : undefined;

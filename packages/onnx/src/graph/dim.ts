@@ -15,6 +15,16 @@ export function symbol(name: string): string {
   return /^[A-Za-z_]\w*$/.test(name) ? name : `[${name.replace(/[[\]]/g, "_")}]`;
 }
 
+/** The symbol for the rank of an adapter. No file has one: its names are put into brackets. */
+export function rankSymbol(index: number): string {
+  return `rank.${index}`;
+}
+
+/** Whether a size is a rank, and so smaller than the widths of layers. */
+export function isRank(dim: Dim): boolean {
+  return typeof dim === "string" && dim.startsWith("rank.");
+}
+
 /** Coefficient by monomial; a monomial is its sorted atoms joined by "*", "" for the constant term. */
 type Polynomial = ReadonlyMap<string, number>;
 

@@ -3,7 +3,9 @@ import { OnnxError } from "../base/errors.js";
 import type { HostTensor } from "../base/host-tensor.js";
 import type { Port } from "../graft/graft.js";
 import type { Module } from "../graft/modules.js";
+import { isRank } from "../graph/dim.js";
 import type { Dim, ValueInfo } from "../graph/ir.js";
+import { joinBiases } from "../graph/passes/join-biases.js";
 import { simplify } from "../graph/passes/simplify.js";
 import type { Loss } from "../loss/loss.js";
 import { type AdapterGradients, adapterFeeds, adapterGradients } from "./adapters.js";
@@ -136,7 +138,7 @@ export class Trainer implements AsyncDisposable {
   #derive(loss: Loss, mode: RowMode): Derivation {
     const { files, modules, typeOf } = this.#options;
     const training = deriveTraining(files.model, modules, loss, mode, typeOf);
-    const model = simplify(training.model);
+    const model = simplify(joinBiases(training.model));
     const { graph } = model;
     return {
       bytes: encodeDerived(model, files),
@@ -220,7 +222,7 @@ function symbolsOf(
   const dims = new Map([...lossInputs].map(([name, input]) => [input, lossFeeds[name]!.dims]));
   for (const { name, type } of inputs) {
     for (const [axis, dim] of type?.shape?.entries() ?? []) {
-      const known = dims.get(name)?.[axis] ?? (typeof dim === "string" && dim.startsWith("rank.") ? 1 : undefined);
+      const known = dims.get(name)?.[axis] ?? (isRank(dim) ? 1 : undefined);
       if (typeof dim === "string" && known !== undefined && !symbols.has(dim)) symbols.set(dim, known);
     }
   }

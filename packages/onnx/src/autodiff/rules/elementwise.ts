@@ -68,9 +68,9 @@ export const cosh = unary((row) => row.op("Mul", row.g, row.op("Mul", exponentia
 export const asinh = unary(({ op, g, x, c }) => op("Div", g, op("Sqrt", op("Add", op("Mul", x, x), c(1)))));
 export const acosh = unary(({ op, g, x, c }) => op("Div", g, op("Sqrt", op("Sub", op("Mul", x, x), c(1)))));
 export const atanh = unary((row) => row.op("Div", row.g, oneLessSquare(row, row.x)));
-/** d erf(x)/dx = 2/sqrt(pi) exp(-x^2) */
+/** d erf(x)/dx = 2/sqrt(pi) exp(-x^2); a quotient, which spares a sign. */
 export const erf = unary(({ op, g, x, c }) =>
-  op("Mul", g, op("Mul", op("Exp", op("Mul", op("Mul", x, c(-1)), x)), c(2 / Math.sqrt(Math.PI)))),
+  op("Mul", op("Div", g, op("Exp", op("Mul", x, x))), c(2 / Math.sqrt(Math.PI))),
 );
 export const sigmoid = unary(({ op, g, y, c }) => op("Mul", g, op("Mul", y, op("Sub", c(1), y))));
 export const tanh = unary((row) => row.op("Mul", row.g, oneLessSquare(row, row.y)));
@@ -129,10 +129,13 @@ export const gelu = unary((row) =>
   stringOf(row.context.node.attributes, "approximate", "none") === "tanh" ? tanhGelu(row) : erfGelu(row),
 );
 
-function erfGelu({ op, g, x, c }: Unary): string {
-  const phi = op("Mul", op("Add", op("Erf", op("Mul", x, c(Math.SQRT1_2))), c(1)), c(0.5));
-  const density = op("Mul", op("Exp", op("Mul", op("Mul", x, x), c(-0.5))), c(1 / Math.sqrt(2 * Math.PI)));
-  return op("Mul", g, op("Add", phi, op("Mul", x, density)));
+/** With u = x/sqrt(2): y' = (1 + erf(u))/2 + u exp(-u^2)/sqrt(pi). HardSigmoid is a line where it does not clip. */
+function erfGelu({ op, g, x, c, context }: Unary): string {
+  const half = { kind: "float", value: 0.5 } as const;
+  const u = op("Mul", x, c(Math.SQRT1_2));
+  const phi = context.builder.op("HardSigmoid", [op("Erf", u)], { alpha: half, beta: half });
+  const slope = op("Mul", op("Div", u, op("Exp", op("Mul", u, u))), c(1 / Math.sqrt(Math.PI)));
+  return op("Mul", g, op("Add", phi, slope));
 }
 
 function tanhGelu(row: Unary): string {

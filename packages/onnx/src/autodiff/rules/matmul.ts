@@ -1,4 +1,5 @@
 import { floatOf, intOf } from "../../graph/attributes.js";
+import { isRank } from "../../graph/dim.js";
 import { broadcastShapes } from "../../graph/infer/context.js";
 import { reshape, reshapeLike, scalarLike, shapeOf, unbroadcast, unbroadcastFrom } from "../emit.js";
 import type { Vjp, VjpContext } from "../vjp.js";
@@ -48,7 +49,10 @@ function productOfTransposed(context: VjpContext, a: string, g: string): string 
 
 /** Whether g, as wide as b, has fewer columns than a has. */
 function isNarrower(context: VjpContext, b: string, a: string): boolean {
-  const [own, other] = [shapeOf(context, b)?.at(-1), shapeOf(context, a)?.at(-1)];
+  const [own, other] = [b, a].map((value) => {
+    const width = shapeOf(context, value)?.at(-1);
+    return width !== undefined && isRank(width) ? 0 : width;
+  });
   return typeof own === "number" && (typeof other !== "number" || own < other);
 }
 
@@ -139,8 +143,8 @@ export const gemm: Vjp = (context) => {
   const dA = () => (transA ? product(b, g, transB, 1) : product(g, b, 0, 1 - transB));
   const dB = () => {
     if (transB) return product(g, a, 1, transA);
-    if (transA || !isNarrower(context, b, a)) return product(a, g, 1 - transA, 0);
-    return builder.op("Transpose", [product(g, a, 1, 0)], { perm: [1, 0] });
+    if (transA || alpha.value !== 1 || !isNarrower(context, b, a)) return product(a, g, 1 - transA, 0);
+    return transposed(context, builder.op("MatMul", [transposed(context, g, 2), a]), 2);
   };
   const dC = (value: string) => {
     const sum = unbroadcast(context, g, value, node.outputs[0]!);
