@@ -14,6 +14,10 @@ const says: Readonly<Record<string, readonly RegExp[]>> = {
     /right after \d+ scores, or after \d+ gradients/,
     /without an exploration: nothing-to-learn-from/,
   ],
+  "a-guarded-language-model.js": [
+    /kept [1-9]\d* times while feedback was good; then [1-9]\d* times taken back/,
+    /4 requests held back, \d+ to replay\nthe same bits as without a restart: true/,
+  ],
   "a-language-model-of-ones-own.js": [
     /before: facts 0\.01\d, other text 0\.01\d\nafter: {2}facts 0\.[5-9]\d+, other text 0\.0[01]\d/,
   ],

@@ -87,7 +87,7 @@ export class ModelLearner {
     const boundary = boundaryOf(state.config.boundary, methods ?? []);
     const adapter = await MicroLora.fromState(state.lora, { baseModel: model.fingerprint, ...options });
     try {
-      const learner = new ModelLearner(model, adapter, { ...pick(state.config), boundary });
+      const learner = new ModelLearner(model, adapter, { ...settingsOf(state.config), boundary });
       learner.#safeguards.restore(state);
       learner.#updates = state.updates;
       return learner;
@@ -220,7 +220,8 @@ export class ModelLearner {
 /** Of its files. */
 const KIND = "model-learner";
 
-function pick({ replay, guard, maxDelta, undo, seed }: SafeguardsConfig) {
+/** The settings that it takes. */
+function settingsOf({ replay, guard, maxDelta, undo, seed }: SafeguardsConfig) {
   return { replay, guard, maxDelta, undo, seed };
 }
 
