@@ -32,9 +32,26 @@ export function numbersOf(
   where: string,
 ): { readonly values: readonly number[]; readonly dims: readonly number[] } {
   const { values, dims } = Array.isArray(value) ? ofLists(value, where) : ofTensor(value as HostTensor, where);
-  const odd = values.findIndex((number) => !Number.isFinite(number));
-  if (odd >= 0) throw new OnnxError("not-finite", `${where}[${odd}]`, `is ${values[odd]}`, "Pass finite numbers");
+  checkFinite(values, where);
   return { values, dims };
+}
+
+/** A tensor in float32, not copied if it is in that. @throws OnnxError `shape-mismatch`, `not-finite` */
+export function floatsOf(tensor: HostTensor, where: string): HostTensor {
+  const { data, dims } = tensor;
+  if (data instanceof Float32Array && data.length === sizeOf(dims)) {
+    checkFinite(data, where);
+    return floats(data, dims);
+  }
+  const { values } = numbersOf(tensor, where);
+  return floats(values, dims);
+}
+
+function checkFinite(values: ArrayLike<number>, where: string): void {
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isFinite(values[i])) continue;
+    throw new OnnxError("not-finite", `${where}[${i}]`, `is ${values[i]}`, "Pass finite numbers");
+  }
 }
 
 function ofLists(value: readonly unknown[], where: string): { values: readonly number[]; dims: readonly number[] } {

@@ -1,5 +1,5 @@
 import { OnnxError } from "../base/errors.js";
-import { floats, type HostTensor, numbersOf, sizeOf } from "../base/host-tensor.js";
+import { floats, floatsOf, type HostTensor } from "../base/host-tensor.js";
 import type { Loss } from "./loss.js";
 
 /**
@@ -26,8 +26,9 @@ export function vjp(outputs: Readonly<Record<string, HostTensor>>): Loss {
     async feeds({ rows }) {
       return Object.fromEntries(
         names.map((name) => {
-          const { values, dims } = numbersOf(outputs[name]!, name);
-          if (dims[0] === rows && values.length === sizeOf(dims)) return [name, floats(values, dims)];
+          const gradient = floatsOf(outputs[name]!, name);
+          const { dims } = gradient;
+          if (dims[0] === rows) return [name, gradient];
           throw new OnnxError("shape-mismatch", name, `is [${dims}]`, `Pass ${rows} rows, in the shape of the output`);
         }),
       );

@@ -137,8 +137,8 @@ export function sliceAxis(tensor: HostTensor, axis: number, from: number, to: nu
   const inner = sizeOf(dims.slice(axis + 1));
   const size = dims[axis]!;
   const count = (to - from) * inner;
-  const sliced = data.slice(0, outer * count);
-  for (let o = 0; o < outer; o++) {
+  const sliced = data.slice(from * inner, from * inner + outer * count);
+  for (let o = 1; o < outer; o++) {
     const start = (o * size + from) * inner;
     sliced.set(data.slice(start, start + count), o * count);
   }
