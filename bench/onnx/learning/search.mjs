@@ -84,11 +84,9 @@ for (const [contender, tried] of Object.entries(tuned)) {
     rows.push({ contender, rule, settings: best.settings, runs });
     console.error(`${contender} ${rule}: ${meanOf(runs, ({ unseen }) => unseen).toFixed(4)}`);
   }
+  const results = { machine: machine(), parameters: parameters(), tuningSeeds, tuned, rows };
+  writeFileSync(out, `${JSON.stringify(results, null, 1)}\n`);
 }
-writeFileSync(
-  out,
-  `${JSON.stringify({ machine: machine(), parameters: parameters(), tuningSeeds, tuned, rows }, null, 1)}\n`,
-);
 writeReport();
 for (const { model } of Object.values(setup.models)) await model[Symbol.asyncDispose]();
 
