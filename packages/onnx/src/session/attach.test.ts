@@ -53,6 +53,10 @@ test("a decoder behind an encoder stands in for its own session, and learns from
   const { loss: first } = await attached.learn(request);
   for (let step = 0; step < 10; step++) await attached.learn(request);
   expect((await attached.learn(request)).loss).toBeLessThan(first - 0.2);
+  // As Whisper's tokenizer has it: the token that the decoder starts with is in front already.
+  const started = await attached.encodePairs(tokenizer(["good day"]), ["\0dan"]);
+  expect(started.feeds.input_ids!.data).toEqual(BigInt64Array.from([0n, 100n, 97n]));
+  expect(started.labels.data).toEqual(BigInt64Array.from([100n, 97n, 110n]));
   attached[Symbol.dispose]();
   expect(sessions.decoder_model_merged).toBe(decoder);
 });

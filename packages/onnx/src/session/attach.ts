@@ -80,22 +80,25 @@ export class Attachment implements Disposable {
   }
 
   /**
-   * Texts for the encoder, and what the decoder is to say of them, as feeds of an encoder-decoder's decoder. Runs the encoder.
+   * What goes into the encoder, and what the decoder is to say of it, as feeds of an encoder-decoder's decoder. Runs the encoder.
+   * @param sources texts, or what the pipeline's processor makes of sounds or pictures (`input_features`, `pixel_values`)
    * @throws OnnxError `shape-mismatch`, `unknown-value` for another model, and where its configuration does not say what decoders
    * start with
    */
   async encodePairs(
-    texts: readonly string[],
+    sources: readonly string[] | Feeds,
     targets: readonly string[],
     options: Readonly<Record<string, unknown>> = {},
   ): Promise<Pairs> {
     this.#checkEncoder(true, "is no decoder behind an encoder", "Call encode(texts)");
-    if (targets.length !== texts.length) {
-      const problem = `are ${targets.length}, for ${texts.length} texts`;
-      throw new OnnxError("shape-mismatch", "targets", problem, "Pass one for each text");
+    const encoded = isTexts(sources) ? await this.#tokenize(sources, options) : sources;
+    const rows = Object.values(encoded)[0]?.dims[0];
+    if (targets.length !== rows) {
+      const problem = `are ${targets.length}, for ${rows ?? 0} sources`;
+      throw new OnnxError("shape-mismatch", "targets", problem, "Pass one for each source");
     }
     const model = this.#host as EncoderDecoder;
-    const states = await encoderFeeds(model, await this.#tokenize(texts, options));
+    const states = await encoderFeeds(model, encoded);
     const { feeds, labels } = targetFeeds(model, await this.#tokenize(targets, options));
     return { feeds: completeFeeds(this.#model.inputs, { ...states, ...feeds }), labels };
   }
@@ -159,6 +162,10 @@ function sessionFor({ inputs }: LoraModel, { sessions }: TransformersModel): str
     return names?.length === own.size && names.every((name) => own.has(name));
   };
   return Object.entries(sessions).find(fits)?.[0] ?? ("model" in sessions ? "model" : "decoder_model_merged");
+}
+
+function isTexts(sources: readonly string[] | Feeds): sources is readonly string[] {
+  return Array.isArray(sources);
 }
 
 /** Sessions of attachments, which are not to be stood in for again: they could be taken away in any order. */

@@ -33,7 +33,10 @@ function inner(tensor: HostTensor): OrtTensor {
   return (tensor as { readonly ort_tensor?: OrtTensor }).ort_tensor ?? tensor;
 }
 
-/** Tokens to be said, moved behind the one that a decoder starts with, and the labels of what it then is to say. */
+/**
+ * Tokens to be said, moved behind the one that a decoder starts with, and the labels of what it then is to say. Where the tokenizer puts
+ * that token in front by itself (Whisper's), it is there once.
+ */
 export function targetFeeds(model: EncoderDecoder, encoded: Feeds): Pairs {
   const start = model.config?.decoder_start_token_id ?? model.generation_config?.decoder_start_token_id;
   if (typeof start !== "number") {
@@ -42,7 +45,10 @@ export function targetFeeds(model: EncoderDecoder, encoded: Feeds): Pairs {
   }
   const { values, dims } = numbersOf(encoded.input_ids!, "input_ids");
   const mask = encoded.attention_mask && numbersOf(encoded.attention_mask, "attention_mask").values;
-  const moved = values.map((_, i) => (i % dims[1]! === 0 ? start : values[i - 1]!));
-  const labels = values.map((id, i) => (mask?.[i] === 0 ? -100 : id));
-  return { feeds: { input_ids: ints(moved, dims) }, labels: ints(labels, dims) };
+  const [rows = 0, length = 0] = dims;
+  const isStarted = Array.from({ length: rows }, (_, row) => values[row * length] === start).every(Boolean);
+  const kept = values.flatMap((id, i) => (isStarted && i % length === 0 ? [] : [mask?.[i] === 0 ? -100 : id]));
+  const width = isStarted ? length - 1 : length;
+  const moved = kept.map((_, i) => (i % width === 0 ? start : Math.max(0, kept[i - 1]!)));
+  return { feeds: { input_ids: ints(moved, [rows, width]) }, labels: ints(kept, [rows, width]) };
 }
