@@ -1,8 +1,9 @@
-import { GraphBuilder } from "../graph/builder.js";
+import { type AttributeValue, GraphBuilder } from "../graph/builder.js";
 import { rankSymbol } from "../graph/dim.js";
 import type { Dim, Graph, Model, Node, TensorType, ValueInfo } from "../graph/ir.js";
-import { sorted, valueNames } from "../graph/verbs.js";
+import { producersOf, sorted, valueNames } from "../graph/verbs.js";
 import type { Module } from "./modules.js";
+import { type Rows, rowsIn } from "./rows.js";
 import type { Site } from "./sites.js";
 
 /** The pair of inputs through which a weight gets its adapters. */
@@ -42,7 +43,9 @@ export function graft(model: Model, modules: readonly Module[], options: GraftOp
   const { graph } = model;
   const names = valueNames(graph);
   const builder = new GraphBuilder("lora.", (name) => names.has(name));
-  const writer = new Writer(builder, options, batchesOf(graph));
+  const known = { typeOf: options.typeOf, producers: producersOf(graph), batches: batchesOf(graph) };
+  const rowsOf = (value: string) => rowsIn(value, known);
+  const writer = new Writer(builder, options, rowsOf);
   const inputs: ValueInfo[] = [];
   const nodes = new Set(graph.nodes);
   const ports = groupByWeight(modules).map((members, i) => {
@@ -55,7 +58,7 @@ export function graft(model: Model, modules: readonly Module[], options: GraftOp
     const rank = rankSymbol(i);
     inputs.push(input(loraA, [...rows, inFeatures, rank]), input(loraB, [...rows, rank, outFeatures]));
     for (const site of sites) writer.write(site, loraA, loraB, outFeatures);
-    const batches = new Set(sites.length === 0 ? [batchOf(graph)] : sites.map((site) => writer.batchOf(site)));
+    const batches = new Set(sites.length === 0 ? [batchOf(graph)] : sites.map(({ input }) => rowsOf(input)?.batch));
     const batch = batches.size === 1 ? [...batches][0] : undefined;
     return { loraA, loraB, hasRows: rows.length > 0, inFeatures, outFeatures, modules: members, batch };
   });
@@ -91,23 +94,14 @@ function batchesOf({ inputs }: Graph): readonly Dim[] {
 class Writer {
   readonly #builder: GraphBuilder;
   readonly #options: GraftOptions;
-  readonly #batches: readonly Dim[];
+  readonly #rowsOf: (value: string) => Rows | undefined;
   readonly #added = new Map<Node, { readonly site: Site; readonly base: string; readonly nodes: readonly Node[] }>();
-
   readonly #known = new Map<string, string>();
 
-  constructor(builder: GraphBuilder, options: GraftOptions, batches: readonly Dim[]) {
+  constructor(builder: GraphBuilder, options: GraftOptions, rowsOf: (value: string) => Rows | undefined) {
     this.#builder = builder;
     this.#options = options;
-    this.#batches = batches;
-  }
-
-  /** The batch that the rows of x are, or that they come in groups of; undefined if they are neither. */
-  batchOf({ input }: Site): Dim | undefined {
-    const first = this.#options.typeOf(input)?.shape?.[0];
-    if (first === undefined) return undefined;
-    const words = String(first).split(/[^\w[\]]+/);
-    return this.#batches.find((batch) => words.includes(String(batch)));
+    this.#rowsOf = rowsOf;
   }
 
   write(site: Site, loraA: string, loraB: string, outFeatures: number): void {
@@ -133,22 +127,34 @@ class Writer {
   #linear(site: Site, loraA: string, loraB: string): { value: string; shaped: boolean } {
     const { shape, dtype } = this.#options.typeOf(site.input) ?? {};
     const builder = this.#builder;
-    const x = dtype === undefined || dtype === "float32" ? site.input : this.#cast(site.input, "float32");
-    const isBatch = shape?.length === 3 && this.#batches.includes(shape[0]!);
+    const isWide = dtype === undefined || dtype === "float32";
+    const x = isWide ? site.input : this.#negativeOf(site.input);
     const shared = this.#options.rows === undefined;
-    const shaped = shared ? shape?.length === 2 : isBatch;
-    const size = () => (shared ? builder.ints(-1, site.inFeatures) : this.#rowsThen(loraA, -1, site.inFeatures));
-    const rows = shaped ? x : this.#once("Reshape", [x, size()]);
+    const layout = shared ? undefined : this.#rowsOf(site.input);
+    const shaped = shared
+      ? shape?.length === 2
+      : shape?.length === 3 && layout?.axis === 0 && shape[0] === layout.batch;
+    const rows = shaped ? x : this.#cut(x, loraA, layout, site.inFeatures);
     const product = shared ? "Gemm" : "MatMul";
-    return { value: builder.op(product, [builder.op(product, [rows, loraA]), loraB]), shaped };
+    const low = builder.op(product, [rows, loraA]);
+    const delta = builder.op(product, [isWide ? low : builder.op("Neg", [low]), loraB]);
+    return { value: this.#joined(delta, layout), shaped };
+  }
+
+  /**
+   * -x in float32, of an x in 16 bits. Where a CPU computes in float32 instead, onnxruntime leaves rounding out between
+   * nodes that it does so for, which a Cast is not: one behind x itself would round what the model alone does not.
+   */
+  #negativeOf(x: string): string {
+    return this.#once("Cast", [this.#once("Neg", [x])], { to: CODES.float32! });
   }
 
   /** A[row, id] B, gathered from the tables of all rows laid under one another. */
   #embedding(site: Site, loraA: string, loraB: string): { value: string; shaped: boolean } {
     const builder = this.#builder;
     const shared = this.#options.rows === undefined;
-    const size = shared ? builder.ints(-1) : this.#rowsThen(loraA, -1);
-    const flat = builder.op("Reshape", [builder.op("Cast", [site.input], { to: INT64 }), size]);
+    const layout = shared ? undefined : this.#rowsOf(site.input);
+    const flat = this.#cut(builder.op("Cast", [site.input], { to: INT64 }), loraA, layout);
     const positive = builder.op("Where", [
       builder.op("Less", [flat, builder.constant("int64", [0], [])]),
       builder.op("Add", [flat, builder.constant("int64", [site.inFeatures], [])]),
@@ -156,7 +162,21 @@ class Writer {
     ]);
     const ids = shared ? positive : builder.op("Add", [positive, this.#offsets(site, loraA)]);
     const table = shared ? loraA : builder.op("Flatten", [loraA], { axis: 2 });
-    return { value: builder.op("MatMul", [builder.op("Gather", [table, ids]), loraB]), shaped: false };
+    const delta = builder.op("MatMul", [builder.op("Gather", [table, ids]), loraB]);
+    return { value: this.#joined(delta, layout), shaped: false };
+  }
+
+  /** A value as [rows, positions, ...widths]; as [positions, ...widths] for one adapter. */
+  #cut(value: string, loraA: string, layout: Rows | undefined, ...widths: number[]): string {
+    if (this.#options.rows === undefined) return this.#once("Reshape", [value, this.#builder.ints(-1, ...widths)]);
+    if (layout?.axis !== 1) return this.#once("Reshape", [value, this.#sizes(this.#rowCount(loraA), -1, ...widths)]);
+    const columns = this.#once("Reshape", [value, this.#sizes(-1, this.#rowCount(loraA), ...widths)]);
+    return this.#once("Transpose", [columns], { perm: [1, 0, ...widths.map((_, i) => i + 2)] });
+  }
+
+  /** A change [rows, positions, out] in the order of the value that it is made from. */
+  #joined(delta: string, layout: Rows | undefined): string {
+    return layout?.axis === 1 ? this.#builder.op("Transpose", [delta], { perm: [1, 0, 2] }) : delta;
   }
 
   /** [rows, 1]: where the table of each row starts. */
@@ -170,16 +190,17 @@ class Writer {
   }
 
   /** A node that several sites take: Q, K and V have the same x. */
-  #once(op: string, inputs: readonly string[]): string {
+  #once(op: string, inputs: readonly string[], attributes: Record<string, AttributeValue> = {}): string {
     const key = `${op}(${inputs})`;
-    const known = this.#known.get(key) ?? this.#builder.op(op, inputs);
+    const known = this.#known.get(key) ?? this.#builder.op(op, inputs, attributes);
     this.#known.set(key, known);
     return known;
   }
 
-  /** The shape [rows of A, ...rest]. */
-  #rowsThen(loraA: string, ...rest: number[]): string {
-    return this.#builder.op("Concat", [this.#rowCount(loraA), this.#builder.ints(...rest)], { axis: 0 });
+  /** A shape of sizes and of vectors that hold some. */
+  #sizes(...sizes: (number | string)[]): string {
+    const parts = sizes.map((size) => (typeof size === "number" ? this.#builder.ints(size) : size));
+    return this.#builder.op("Concat", parts, { axis: 0 });
   }
 
   #rowCount(loraA: string): string {

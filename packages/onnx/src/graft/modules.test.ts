@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { inferTypes } from "../graph/infer/infer.js";
-import type { Model } from "../graph/ir.js";
+import type { Model, Node, Tensor } from "../graph/ir.js";
 import { readModelFile } from "../graph/serde/node.js";
 import { shapesOfOne } from "../session/memory.js";
 import { type Fixture, fixturePath } from "../session/models.test-support.js";
@@ -74,4 +74,47 @@ test("Q and V of a packed projection are slices of it", () => {
     ["model.transformer.h.1.attn.q_proj", [[0, 32]]],
     ["model.transformer.h.1.attn.v_proj", [[64, 32]]],
   ]);
+});
+
+/** Projections of one operator after another, with what torch.export notes of each. */
+function chainOf(
+  ...calls: readonly { readonly weight: string; readonly metadata?: Node["metadata"]; readonly name?: string }[]
+) {
+  const nodes = calls.map(({ weight, metadata, name = "" }, i): Node => {
+    const node = { op: "MatMul", domain: "", inputs: [`x${i}`, weight], outputs: [`x${i + 1}`], attributes: {} };
+    return { name, ...node, ...(metadata && { metadata }) };
+  });
+  const tensor: Tensor = { dtype: "float32", dims: [2, 2], data: { kind: "bytes", bytes: new Uint8Array(16) } };
+  const initializers = new Map(calls.map(({ weight }) => [weight, tensor]));
+  return findModules({ name: "", nodes, inputs: [], outputs: [], initializers, types: new Map() }).modules;
+}
+
+const scopes = (path: string, type: string) => ({
+  "pkg.torch.onnx.name_scopes": `['', 'model', '${path}', 'linear']`,
+  "pkg.torch.onnx.class_hierarchy": `['Model', 'Model', '${type}', 'aten.linear.default']`,
+});
+
+test("a layer that is called again is one module, though torch.export folds its weight for each call", () => {
+  const metadata = scopes("model.ffn", "torch.nn.modules.linear.Linear");
+  const [module, ...others] = chainOf({ weight: "val_1", metadata }, { weight: "val_2", metadata });
+  expect(module).toMatchObject({ name: "model.ffn", sites: [{ weight: "val_1" }, { weight: "val_2" }] });
+  expect(others).toEqual([]);
+});
+
+test("products within one module are modules of their own, named by their weights where these say more", () => {
+  const metadata = scopes("attn", "torch.nn.modules.activation.MultiheadAttention");
+  const found = chainOf(
+    { weight: "val_1", metadata },
+    { weight: "val_2", metadata },
+    { weight: "attn.out_proj.weight", metadata },
+  );
+  expect(found.map(({ name }) => name)).toEqual(["attn", "attn.2", "attn.out_proj"]);
+});
+
+test("a child of a sequence has its parent's name once", () => {
+  const found = chainOf(
+    { weight: "w", name: "/mlp/mlp.0/MatMul" },
+    { weight: "v", name: "fused /mlp/mlp.2/mlp.2.1/MatMul" },
+  );
+  expect(found.map(({ name }) => name)).toEqual(["mlp.0", "mlp.2.1"]);
 });

@@ -1,7 +1,7 @@
 import { OnnxError } from "../base/errors.js";
 import type { Graph, Node } from "../graph/ir.js";
 import { linksOf } from "./links.js";
-import { pathOf } from "./names.js";
+import { isCallOfLinear, pathOf } from "./names.js";
 import { partsOf, type ShapeOfOne } from "./packed.js";
 import { type Role, roleOf } from "./roles.js";
 import { findSites, type Refusal, type Site } from "./sites.js";
@@ -86,8 +86,7 @@ function addPart(modules: Map<string, Module>, whole: Module, role: Role, ranges
 
 /** The name itself for a new module or another call of the same, which torch.jit numbers; else the name with a number. */
 function uniqueName(modules: ReadonlyMap<string, Module>, name: string, site: Site): string {
-  const isCallOf = (known: Module | undefined) =>
-    known?.sites[0]?.weight === site.weight && known.sites[0].kind === site.kind;
+  const isCallOf = (known: Module | undefined) => known !== undefined && isSameModule(known.sites[0]!, site);
   const called = name.replace(/_\d+$/, "");
   if (isCallOf(modules.get(called))) return called;
   for (let n = 1; ; n++) {
@@ -95,6 +94,13 @@ function uniqueName(modules: ReadonlyMap<string, Module>, name: string, site: Si
     const known = modules.get(candidate);
     if (known === undefined || isCallOf(known)) return candidate;
   }
+}
+
+/** Whether sites of one name are calls of one module. torch.export may fold a weight that is shared into one copy a call. */
+function isSameModule(a: Site, b: Site): boolean {
+  if (a.kind !== b.kind) return false;
+  const haveSameWidths = a.inFeatures === b.inFeatures && a.outFeatures === b.outFeatures;
+  return a.weight === b.weight || (haveSameWidths && isCallOfLinear(a.node) && isCallOfLinear(b.node));
 }
 
 /** `layers.N.role`, with a new layer at each role that the layer before has already. */
@@ -119,7 +125,7 @@ export type Targets = readonly string[] | RegExp | "all-linear" | ((module: Modu
 /**
  * The modules that `targets` names. A name means the modules whose path is it or ends in `.` and it (PEFT's rule), else
  * those whose role it is, so that `q_proj` is found in a model that calls it `query`, or has lost its names. `all-linear`
- * leaves out embeddings and the output layer, as PEFT does.
+ * leaves out embeddings and the output layer (of tokens, or of classes), as PEFT does.
  * @throws OnnxError `unknown-module`
  */
 export function selectModules(modules: readonly Module[], targets: Targets): readonly Module[] {
@@ -131,12 +137,17 @@ export function selectModules(modules: readonly Module[], targets: Targets): rea
 
 function choose(modules: readonly Module[], targets: Targets): readonly Module[] {
   if (targets === "all-linear") {
-    return modules.filter(({ kind, role, slice }) => kind === "linear" && role !== "lm_head" && slice === undefined);
+    return modules.filter((module) => module.kind === "linear" && !isOutputLayer(module) && module.slice === undefined);
   }
   if (targets instanceof RegExp) return modules.filter(({ name }) => name.search(targets) >= 0);
   if (typeof targets === "function") return modules.filter(targets);
   if (!Array.isArray(targets)) refuseTarget(String(targets), modules);
   return targets.flatMap((target) => modulesNamed(modules, target));
+}
+
+/** The projection to the vocabulary, or to the classes by the names that PEFT knows; a narrower last layer is one like others. */
+function isOutputLayer({ name, role, inFeatures, outFeatures }: Module): boolean {
+  return role === "lm_head" && (outFeatures > inFeatures || /(^|\.)(classifier|score)$/.test(name));
 }
 
 /** Modules whose path is the name or ends in it, else those whose role it is. @throws OnnxError `unknown-module` */

@@ -5,26 +5,38 @@ import type { Refusal, Site } from "./sites.js";
 /**
  * The path of a module as PyTorch has it (`model.layers.0.self_attn.q_proj`), from what the exporter left of it: torch's
  * scopes in the node's metadata, the path in the node's name (optimum, torch.jit, GenAI), the name of the weight, or that
- * of the bias; undefined if nothing is left.
+ * of the bias; undefined if nothing is left. Where a module does its own products, as `nn.MultiheadAttention` does, the name
+ * of the weight says more than the scope (`self_attn.out_proj`).
  */
 export function pathOf(links: Links, site: Site | Refusal): string | undefined {
-  return (
-    scopeOf(site.node) ??
-    pathOfNode(site.node) ??
-    pathOfWeight(site.weight) ??
-    ("output" in site ? biasOf(links, site.output) : undefined)
-  );
+  const ofNode = scopeOf(site.node) ?? pathOfNode(site.node);
+  const ofTensors = [pathOfWeight(site.weight), biasOf(links, site)].filter((path) => path !== undefined);
+  return ofNode === undefined ? ofTensors[0] : (ofTensors.find((path) => path.startsWith(`${ofNode}.`)) ?? ofNode);
 }
 
 /** torch.export notes `['', 'model', 'model.layers.0', …, 'model.layers.0.self_attn.q_proj', 'linear']`. */
 function scopeOf(node: Node): string | undefined {
-  const scopes = node.metadata?.["pkg.torch.onnx.name_scopes"];
-  return scopes === undefined ? undefined : [...scopes.matchAll(/'([^']*)'/g)].at(-2)?.[1] || undefined;
+  return innermost(node, "name_scopes") || undefined;
 }
 
-/** `/model/layers.0/self_attn/q_proj/MatMul_quant` is in `model.layers.0.self_attn.q_proj`. */
+/** Whether torch.export says that a node is a call of a PyTorch module that has one weight matrix, such as `nn.Linear`. */
+export function isCallOfLinear(node: Node): boolean {
+  return /(^|\.)(Linear|Conv1D|Embedding)$/.test(innermost(node, "class_hierarchy") ?? "");
+}
+
+/** The last module of a list that ends with the operation in it. */
+function innermost({ metadata }: Node, list: "name_scopes" | "class_hierarchy"): string | undefined {
+  const scopes = metadata?.[`pkg.torch.onnx.${list}`];
+  return scopes === undefined ? undefined : [...scopes.matchAll(/'([^']*)'/g)].at(-2)?.[1];
+}
+
+/**
+ * `/model/layers.0/self_attn/q_proj/MatMul_quant` is in `model.layers.0.self_attn.q_proj`, and `fused /mlp/mlp.2/Gemm` in
+ * `mlp.2`: a child of a sequence has its parent's name in its own.
+ */
 function pathOfNode({ name, op }: Node): string | undefined {
-  const parts = name.split("/").filter((part) => part !== "");
+  const all = name.replace(/^fused /, "").split("/");
+  const parts = all.filter((part, i) => part !== "" && !all[i + 1]?.startsWith(`${part}.`));
   const last = parts.at(-1);
   if (!name.includes("/") || parts.length < 2 || last === undefined) return undefined;
   return /^(MatMul|Gemm|Gather|Conv|FusedMatMul|Attention)/.test(last) || last.startsWith(op)
@@ -40,8 +52,9 @@ function pathOfWeight(weight: string): string | undefined {
 }
 
 /** `encoder.layer.0.attention.self.query.bias`, added to the output, keeps its name where the weight has lost it. */
-function biasOf(links: Links, output: string): string | undefined {
-  const [add] = links.consumers(output).filter(({ op }) => op === "Add");
-  const bias = add?.inputs.find((input) => links.constant(input) !== undefined);
+function biasOf(links: Links, site: Site | Refusal): string | undefined {
+  const [add] = "output" in site ? links.consumers(site.output).filter(({ op }) => op === "Add") : [];
+  const added = site.node.op === "Gemm" ? site.node.inputs.slice(2) : (add?.inputs ?? []);
+  const bias = added.find((input) => links.constant(input) !== undefined);
   return /^([\w.-]+\.[\w-]+)\.bias$/.exec(bias ?? "")?.[1];
 }

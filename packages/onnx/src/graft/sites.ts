@@ -55,8 +55,6 @@ const RECOGNISERS: Readonly<Record<string, Recogniser>> = {
   QLinearMatMul: (links, node) => whole(links, node, 3, "computes on integers from end to end"),
   "com.microsoft:QAttention": (links, node) => whole(links, node, 1, "holds its projections inside, quantised"),
   "com.microsoft:Attention": (links, node) => whole(links, node, 1, "holds its projections inside"),
-  "com.microsoft:FusedGemm": (links, node) =>
-    whole(links, node, 1, "applies its activation before a change could be added"),
   Conv: (links, node) => convolution(links, node),
 };
 

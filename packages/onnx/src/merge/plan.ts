@@ -1,5 +1,6 @@
 import { OnnxError } from "../base/errors.js";
 import type { Module } from "../graft/modules.js";
+import type { Site } from "../graft/sites.js";
 import { intOf } from "../graph/attributes.js";
 import { fromTensor, toTensor } from "../graph/evaluate/dense.js";
 import type { DType, Graph, Node, Tensor } from "../graph/ir.js";
@@ -51,7 +52,7 @@ export function planMerge(
   sign: 1 | -1,
 ): Change[] {
   const modules = new Map(found.map((each) => [each.name, each]));
-  const changes = products.map((lora) => {
+  const changes = products.flatMap((lora) => {
     const { module: name } = lora;
     const module = modules.get(name);
     if (module === undefined) throw refuse("unknown-module", name, "the model has no module of that name");
@@ -60,7 +61,8 @@ export function planMerge(
       const sizes = `${lora.inFeatures}x${lora.outFeatures}, and the module's ${module.inFeatures}x${module.outFeatures}`;
       throw refuse("shape-mismatch", name, `the adapter is ${sizes}`);
     }
-    return changeOf(graphs, placed, module, lora, sign);
+    const byWeight = new Map(module.sites.map((site) => [site.weight, site]));
+    return [...byWeight.values()].map((site) => changeOf(graphs, placed, module, site, lora, sign));
   });
   return combined(changes);
 }
@@ -102,16 +104,17 @@ function changeOf(
   graphs: readonly Graph[],
   weights: Graph["initializers"],
   module: Module,
+  site: Site,
   lora: LowRankChange,
   sign: 1 | -1,
 ): Change {
-  const site = module.sites[0]!;
   const weight = weights.get(site.weight);
   if (weight?.data.kind !== "external")
     throw refuse("unsupported-type", module.name, "its weight is no initializer of elements");
   if (!MERGEABLE.has(weight.dtype)) throw refuse("unsupported-type", module.name, `its weight is ${weight.dtype}`);
   const users = graphs.flatMap(({ nodes }) => nodes).filter(({ inputs }) => inputs.includes(site.weight)).length;
-  if (users > module.sites.length) throw refuse("unsupported-type", module.name, "something else takes its weight too");
+  if (users > module.sites.filter((each) => each.weight === site.weight).length)
+    throw refuse("unsupported-type", module.name, "something else takes its weight too");
   const { location, offset, length } = weight.data;
   const [rows, columns] = weight.dims as [number, number];
   const own = graphs.find(({ nodes }) => nodes.includes(site.node))!;

@@ -103,8 +103,8 @@ export class LoraModel implements AsyncDisposable {
     const grafts = branches.map((branch) => ({ ...branch, ...deriveInference(branch.model, modules, branch.types) }));
     const bytes = encodeDerived(joinBranches(whole, grafts), given);
     const served = options.cache ? await digestOf(bytes, fingerprint) : "";
-    const nodes = grafts.flatMap(({ model }) => model.graph.nodes);
-    const sessionOptions = servingOptions(nodes, options.sessionOptions ?? {});
+    const graphs = grafts.map(({ model }) => model.graph);
+    const sessionOptions = servingOptions(graphs, options.sessionOptions ?? {});
     const session = await createSession(options.ort, bytes, given, sessionOptions);
     const adapted = grafts.map(({ ports }, i): AdaptedBranch => {
       const branch = branches[i]!;

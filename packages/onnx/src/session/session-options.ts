@@ -1,4 +1,5 @@
 import type { Graph, Node, Tensor } from "../graph/ir.js";
+import { isNarrow } from "../graph/passes/widen.js";
 import type { OrtSessionOptions } from "./ort.js";
 
 /** More elements than any shape, axis or scale of a tensor has. */
@@ -8,11 +9,13 @@ const MANY = 4096;
 const LAID_OUT = /Conv|Pool/;
 
 /**
- * Options for the graph that serves: without the level that lays convolutions out anew where there are none, since onnxruntime goes
- * through the whole graph several times for it, a fifth of a second for 7,000 nodes.
+ * Options for the graph that serves: without onnxruntime's last level where that does nothing, since it goes through the whole graph
+ * several times for it, a fifth of a second for 7,000 nodes. It lays convolutions out anew, and where a CPU computes 16-bit
+ * models in float32 it casts the weights once, and not in every run.
  */
-export function servingOptions(nodes: readonly Node[], given: OrtSessionOptions): OrtSessionOptions {
-  return nodes.some(({ op }) => LAID_OUT.test(op)) ? given : { graphOptimizationLevel: "extended", ...given };
+export function servingOptions(graphs: readonly Graph[], given: OrtSessionOptions): OrtSessionOptions {
+  const isNeeded = graphs.some((graph) => graph.nodes.some(({ op }) => LAID_OUT.test(op)) || isNarrow(graph));
+  return isNeeded ? given : { graphOptimizationLevel: "extended", ...given };
 }
 
 /**

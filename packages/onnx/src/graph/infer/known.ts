@@ -58,12 +58,22 @@ function elementwise(combine: Combine): Propagation {
   };
 }
 
+/** An input of which only the number of elements is known: a size that was computed from data, say, beside others. */
+function unknownElements(context: InferenceContext, input: number): KnownInts | undefined {
+  const { dtype, shape } = context.inputs[input] ?? {};
+  const dims = shape?.filter((dim) => typeof dim === "number");
+  if (dtype === undefined || !isIntegral(dtype) || dims?.length !== shape?.length || dims === undefined)
+    return undefined;
+  const count = elementCount(dims);
+  return count > MOST ? undefined : { dims, data: Array.from({ length: count }, () => undefined) };
+}
+
 /** An operator that moves elements and changes none: run on their numbers. @param moved the inputs that hold elements */
 function movement(moved: (index: number) => boolean = (index) => index === 0): Propagation {
   return (context) => {
     const pool: (Dim | undefined)[] = [];
     const inputs = context.node.inputs.map((name, index) => {
-      const known = name === "" ? undefined : context.known(index);
+      const known = name === "" ? undefined : (context.known(index) ?? unknownElements(context, index));
       if (!moved(index)) return { isThere: name === "" || asNumbers(known) !== undefined, value: asNumbers(known) };
       const first = pool.length;
       pool.push(...(known?.data ?? []));

@@ -66,7 +66,8 @@ function activated(op: string, addend?: number): Lowering {
     const { activation, activation_alpha, activation_beta, activation_gamma, activation_params, ...rest } =
       node.attributes;
     const inputs = addend === undefined ? node.inputs : node.inputs.slice(0, addend);
-    const plain = builder.op(op, inputs, rest);
+    const plain = builder.fresh(op);
+    builder.add({ ...node, op, domain: "", inputs, outputs: [plain], attributes: rest });
     const sum = addend === undefined ? plain : tools.plus(plain, tools.input(addend));
     if (activation?.kind !== "string") return [sum];
     if (activation_params) throw unsupported(node, "no rule for activation_params");

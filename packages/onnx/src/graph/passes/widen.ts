@@ -20,7 +20,8 @@ export function widen(model: Model): { readonly model: Model; readonly changed: 
   return { model: { ...model, graph: widenGraph(model.graph, names, new Map()) }, changed: true };
 }
 
-function isNarrow(graph: Graph): boolean {
+/** Whether anything in a graph is of 16 bits. */
+export function isNarrow(graph: Graph): boolean {
   const types = [...graph.inputs.map(({ type }) => type), ...graph.types.values(), ...graph.initializers.values()];
   if (types.some((type) => type !== undefined && NARROW.has(type.dtype))) return true;
   return graph.nodes.some(({ attributes }) =>
