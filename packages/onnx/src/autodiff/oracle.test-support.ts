@@ -3,6 +3,7 @@ import type { Evaluator } from "../graph/evaluate/context.js";
 import { type Dense, dense, fromTensor, roundToEven } from "../graph/evaluate/dense.js";
 import { EVALUATORS, evaluateNode } from "../graph/evaluate/evaluate.js";
 import type { Graph, Node } from "../graph/ir.js";
+import { RESAMPLING } from "./oracle-resampling.test-support.js";
 
 /**
  * Every value of a graph in float64: the evaluators of `graph/evaluate/`, and plain ones of what only derivatives meet.
@@ -95,6 +96,7 @@ function pooled(x: Dense, kernel: number, stride: number): { dims: number[]; bes
 }
 
 const OWN: { readonly [op: string]: Evaluator } = {
+  ...RESAMPLING,
   BatchNormalization: ({ node, inputs }) => {
     const [x, ...rest] = inputs as Dense[];
     const [scale, bias, mean, variance] = rest.map((each) => perIndex(each, x!.dims, 1));

@@ -200,6 +200,13 @@ export const SAMPLES: { readonly [K in Ruled]: readonly Sample[] } = {
   Asinh: anywhere(),
   Atan: anywhere(),
   Atanh: within(-0.8, 0.8),
+  AveragePool: [
+    sample([x(2, 2, 6)], { kernel_shape: [2], strides: [2] }),
+    sample([x(1, 3, 5, 4)], { kernel_shape: [3, 2], pads: [1, 0, 1, 1] }),
+    sample([x(1, 2, 7)], { kernel_shape: [3], strides: [2], pads: [1, 2], count_include_pad: 1 }),
+    sample([x(2, 1, 7)], { kernel_shape: [2], dilations: [2] }),
+    sample([x(1, 2, 7)], { kernel_shape: [2], strides: [2], ceil_mode: 1 }),
+  ],
   BatchNormalization: [
     sample(
       [x(2, 3, 4), x(3), x(3), given("float32", [3], 0.1, 0.2, 0.3), given("float32", [3], 1, 2, 3)],
@@ -259,6 +266,11 @@ export const SAMPLES: { readonly [K in Ruled]: readonly Sample[] } = {
     sample([x(2, 3), given("int64", [], -1)], { exclusive: 1 }),
     sample([x(4), given("int64", [], 0)], { reverse: 1 }),
     sample([x(2, 3), given("int64", [], 0)], { reverse: 1, exclusive: 1 }),
+  ],
+  DFT: [
+    sample([x(2, 5, 1)], {}, { needsRank: true }),
+    sample([x(2, 3, 4, 2), null, given("int64", [], 1)], { inverse: 1 }, { needsRank: true }),
+    sample([x(3, 4, 2), null, given("int64", [], -2)], {}, { needsRank: true }),
   ],
   DepthToSpace: [
     sample([x(1, 8, 2, 3)], { blocksize: 2 }),
@@ -413,6 +425,19 @@ export const SAMPLES: { readonly [K in Ruled]: readonly Sample[] } = {
   ReduceSumSquare: reductions(-2, 2),
   Relu: cornered([0]),
   Reshape: reshapes(),
+  Resize: [
+    sample([x(1, 2, 3, 4), null, null, ints(1, 2, 6, 5)], { mode: text("linear") }, { needsRank: true }),
+    sample(
+      [x(1, 2, 4, 3), null, given("float32", [4], 1, 1, 2, 1)],
+      { mode: text("nearest"), coordinate_transformation_mode: text("asymmetric"), nearest_mode: text("floor") },
+      { needsRank: true },
+    ),
+    sample(
+      [x(1, 1, 5, 4), null, null, ints(1, 1, 3, 7)],
+      { mode: text("linear"), coordinate_transformation_mode: text("align_corners") },
+      { needsRank: true },
+    ),
+  ],
   ReverseSequence: [
     sample([x(4, 2), given("int64", [2], 3, 2)]),
     sample([x(2, 4), given("int64", [2], 4, 1)], { batch_axis: 0, time_axis: 1 }),

@@ -9,6 +9,7 @@ import * as matmul from "./rules/matmul.js";
 import * as normalization from "./rules/normalization.js";
 import * as quantized from "./rules/quantized.js";
 import * as reduce from "./rules/reduce.js";
+import * as resampling from "./rules/resampling.js";
 import * as shape from "./rules/shape.js";
 import type { VjpRow } from "./vjp.js";
 
@@ -30,7 +31,7 @@ export const STANDARD_VJPS = {
   Atan: elementwise.atan,
   Atanh: elementwise.atanh,
   Attention: "unsupported",
-  AveragePool: "unsupported",
+  AveragePool: conv.averagePool,
   BatchNormalization: normalization.batchNormalization,
   Bernoulli: null,
   BitCast: null,
@@ -60,7 +61,7 @@ export const STANDARD_VJPS = {
   Cosh: elementwise.cosh,
   CumProd: "unsupported",
   CumSum: elementwise.cumSum,
-  DFT: "unsupported",
+  DFT: resampling.dft,
   DeformConv: "unsupported",
   DepthToSpace: shape.depthToSpace,
   DequantizeLinear: quantized.dequantizeLinear,
@@ -164,7 +165,7 @@ export const STANDARD_VJPS = {
   RegexFullMatch: null,
   Relu: elementwise.relu,
   Reshape: shape.reshaping,
-  Resize: "unsupported",
+  Resize: resampling.resize,
   ReverseSequence: shape.reverseSequence,
   RoiAlign: "unsupported",
   RotaryEmbedding: "unsupported",

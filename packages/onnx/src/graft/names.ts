@@ -31,17 +31,16 @@ function innermost({ metadata }: Node, list: "name_scopes" | "class_hierarchy"):
 }
 
 /**
- * `/model/layers.0/self_attn/q_proj/MatMul_quant` is in `model.layers.0.self_attn.q_proj`, and `fused /mlp/mlp.2/Gemm` in
+ * `/model/layers.0/self_attn/q_proj/MatMul/MatMulAddFusion` is in `model.layers.0.self_attn.q_proj`, and `fused /mlp/mlp.2/Gemm` in
  * `mlp.2`: a child of a sequence has its parent's name in its own.
  */
 function pathOfNode({ name, op }: Node): string | undefined {
   const all = name.replace(/^fused /, "").split("/");
   const parts = all.filter((part, i) => part !== "" && !all[i + 1]?.startsWith(`${part}.`));
-  const last = parts.at(-1);
-  if (!name.includes("/") || parts.length < 2 || last === undefined) return undefined;
-  return /^(MatMul|Gemm|Gather|Conv|FusedMatMul|Attention)/.test(last) || last.startsWith(op)
-    ? parts.slice(0, -1).join(".")
-    : parts.join(".");
+  if (!name.includes("/") || parts.length < 2) return undefined;
+  const isOperator = (part: string) =>
+    /^(MatMul|Gemm|Gather|Conv|FusedMatMul|Attention)/.test(part) || part.startsWith(op);
+  return parts.slice(0, parts.findLastIndex((part) => !isOperator(part)) + 1).join(".") || undefined;
 }
 
 /** `encoder.layer.0.attention.self.query.weight_quantized` belongs to `encoder.layer.0.attention.self.query`. */

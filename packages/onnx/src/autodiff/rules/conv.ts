@@ -1,6 +1,6 @@
 import { intOf, intsOf, stringOf } from "../../graph/attributes.js";
 import { unsupported } from "../../graph/unsupported.js";
-import { padAll, shapeOf, shapePart } from "../emit.js";
+import { padAll, reshapeLike, scalarLike, shapeOf, shapePart } from "../emit.js";
 import type { Vjp, VjpContext } from "../vjp.js";
 
 /** Strides, dilations and the padding before, by spatial dimension. */
@@ -16,15 +16,16 @@ function windowOf(context: VjpContext): Window {
   const { node } = context;
   const auto = stringOf(node.attributes, "auto_pad", "NOTSET");
   if (auto !== "NOTSET" && auto !== "VALID") throw unsupported(node, `no rule for auto_pad ${auto}`);
-  const rank = (shapeOf(context, node.inputs[1]!) ?? shapeOf(context, node.inputs[0]!))?.length;
+  const known = node.inputs.map((input) => shapeOf(context, input)?.length).find((length) => length !== undefined);
+  const rank = intsOf(node.attributes, "kernel_shape")?.length ?? (known === undefined ? known : known - 2);
   if (rank === undefined) throw unsupported(node, "the rank of its inputs is unknown");
-  const ones = Array.from({ length: rank - 2 }, () => 1);
+  const ones = Array.from({ length: rank }, () => 1);
   return {
-    rank: rank - 2,
+    rank,
     group: intOf(node.attributes, "group", 1),
     strides: intsOf(node.attributes, "strides") ?? ones,
     dilations: intsOf(node.attributes, "dilations") ?? ones,
-    before: (intsOf(node.attributes, "pads") ?? ones.map(() => 0)).slice(0, rank - 2),
+    before: (intsOf(node.attributes, "pads") ?? ones.map(() => 0)).slice(0, rank),
   };
 }
 
@@ -100,3 +101,40 @@ export const convTranspose: Vjp = (context) => {
     node.inputs[2] && context.wanted(2) ? builder.op("ReduceSum", [gradients[0]!, axes], { keepdims: 0 }) : undefined,
   ];
 };
+
+/** Each element's share of the windows that it is in: a transposed convolution with ones, channel by channel. */
+export const averagePool: Vjp = (context) => {
+  const { node, builder, gradients } = context;
+  const x = node.inputs[0]!;
+  const { strides, dilations, before } = windowOf(context);
+  const kernel = intsOf(node.attributes, "kernel_shape") ?? [];
+  const ones = builder.op("Expand", [scalarLike(context, 1, x), builder.ints(1, 1, ...kernel)]);
+  const shares = builder.op("Mul", [gradients[0]!, shareOfWindow(context, ones, kernel)]);
+  const apart = builder.op("Reshape", [shares, oneChannel(context, shares, -1)]);
+  const full = builder.op("ConvTranspose", [apart, ones], { strides, dilations });
+  return [reshapeLike(context, fit(context, full, shapePart(context, x, 2), before), x)];
+};
+
+/** What a window of AveragePool weighs each of its elements with: by how many are inside, where not all windows are whole. */
+function shareOfWindow(context: VjpContext, ones: string, kernel: readonly number[]): string {
+  const { node, builder } = context;
+  const x = node.inputs[0]!;
+  const { strides, dilations, before, rank } = windowOf(context);
+  const size = kernel.reduce((product, dim) => product * dim, 1);
+  const pads = intsOf(node.attributes, "pads") ?? [...before, ...before];
+  const isPadded = pads.some((pad) => pad !== 0);
+  const isCeiled = intOf(node.attributes, "ceil_mode", 0) === 1;
+  if (!isPadded && !isCeiled) return scalarLike(context, 1 / size, x);
+  const skips = kernel.some((width, axis) => width < strides[axis]!);
+  if (isCeiled && (isPadded || skips)) throw unsupported(node, "no rule for ceil_mode with pads or gaps");
+  const inside = builder.op("Expand", [scalarLike(context, 1, x), oneChannel(context, x, 1)]);
+  const grown = pads.map((pad, i) => (isCeiled && i >= rank ? pad + strides[i - rank]! - 1 : pad));
+  const count = builder.op("Conv", [inside, ones], { strides, dilations, pads: grown });
+  return builder.op("Div", [builder.op("AveragePool", [inside], node.attributes), count]);
+}
+
+/** The shape [rows, 1, …] with the spatial sizes of a value. */
+function oneChannel(context: VjpContext, value: string, rows: number): string {
+  const { builder } = context;
+  return builder.op("Concat", [builder.ints(rows, 1), shapePart(context, value, 2)], { axis: 0 });
+}

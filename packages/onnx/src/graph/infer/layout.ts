@@ -240,3 +240,18 @@ export const spaceToDepth = reshaping(({ node }, shape) => {
   if (batch === undefined || channels === undefined || lower === undefined || narrower === undefined) return undefined;
   return [batch, multiplyDims(channels, block * block), lower, narrower];
 });
+
+/** Complex numbers of the shape of the input, but for half a spectrum or one of another length. */
+export const dft = reshaping((context, shape) => {
+  const isWhole = !hasInput(context, 1) && intOf(context.node.attributes, "onesided", 0) === 0;
+  return isWhole ? shape.with(-1, 2) : unknownShape(context, shape.length);
+});
+
+export const resize = reshaping((context, shape) => {
+  const axes = intsOf(context.node.attributes, "axes") ?? shape.map((_, axis) => axis);
+  const sizes = context.known(3)?.data;
+  return shape.map((size, axis) => {
+    const place = axes.findIndex((each) => frontAxis(each, shape.length) === axis);
+    return place < 0 ? size : (sizes?.[place] ?? unknownDim(context, axis));
+  });
+});

@@ -44,6 +44,7 @@ const CHANGES: { readonly [op: string]: readonly (readonly [version: number, rai
   BatchNormalization: [[9, (node) => without(node, "spatial", "is_test", "momentum")]],
   GroupNormalization: [[21, groupNormalization]],
   GridSample: [[20, gridSample]],
+  DFT: [[20, dft]],
   ...Object.fromEntries(
     ["L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare"].map((name) => [
       `Reduce${name}`,
@@ -190,6 +191,12 @@ function groupNormalization(node: Node, builder: GraphBuilder): readonly Node[] 
   };
   const inputs = [x, repeat(scale), repeat(bias)];
   return [...inner.nodes, { ...node, inputs }];
+}
+
+/** Before 20 the axis was an attribute, with another default. */
+function dft(node: Node, builder: GraphBuilder): Node {
+  const axis = builder.constant("int64", [intOf(node.attributes, "axis", 1)], []);
+  return { ...without(node, "axis"), inputs: [node.inputs[0]!, node.inputs[1] ?? "", axis] };
 }
 
 const GRID_MODES: { readonly [mode: string]: string } = { bilinear: "linear", bicubic: "cubic" };
