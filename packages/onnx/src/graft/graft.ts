@@ -137,7 +137,9 @@ class Writer {
     const rows = shaped ? x : this.#cut(x, loraA, layout, site.inFeatures);
     const product = shared ? "Gemm" : "MatMul";
     const low = builder.op(product, [rows, loraA]);
-    const delta = builder.op(product, [isWide ? low : builder.op("Neg", [low]), loraB]);
+    const scale = (site.scale ?? 1) * (isWide ? 1 : -1);
+    const scaled = scale === 1 ? low : builder.op("Mul", [low, builder.scalar(scale)]);
+    const delta = builder.op(product, [scaled, loraB]);
     return { value: this.#joined(delta, layout), shaped };
   }
 

@@ -1,6 +1,6 @@
 import { OnnxError } from "../base/errors.js";
 import type { Graph, Node } from "../graph/ir.js";
-import { linksOf } from "./links.js";
+import { type Links, linksOf } from "./links.js";
 import { isCallOfLinear, pathOf } from "./names.js";
 import { partsOf, type ShapeOfOne } from "./packed.js";
 import { type Role, roleOf } from "./roles.js";
@@ -46,12 +46,12 @@ export function findModules(graph: Graph, shapeOf: ShapeOfOne = () => undefined)
   const { sites, refusals } = findSites(links);
   const nodes = new Set([...sites, ...refusals].map(({ node }) => node));
   const roles = sites.map((site) => roleOf(links, site, (node) => nodes.has(node)));
-  const structural = structuralNames(sites, roles);
+  const names = namesOf(links, sites, roles);
   const modules = new Map<string, Module>();
   const isWeight = (node: Node) => nodes.has(node);
   for (const [i, site] of sites.entries()) {
     const role = roles[i];
-    const name = uniqueName(modules, pathOf(links, site) ?? structural[i]!, site);
+    const name = uniqueName(modules, names[i]!, site);
     const others = modules.get(name)?.sites ?? [];
     const { kind, inFeatures, outFeatures } = site;
     modules.set(name, { name, role, kind, inFeatures, outFeatures, sites: [...others, site] });
@@ -82,6 +82,19 @@ function addPart(modules: Map<string, Module>, whole: Module, role: Role, ranges
   if (modules.get(name)?.slice?.of !== whole.name && modules.has(name)) return;
   const outFeatures = ranges.reduce((sum, [, count]) => sum + count, 0);
   modules.set(name, { ...whole, name, role, outFeatures, slice: { of: whole.name, whole: whole.outFeatures, ranges } });
+}
+
+/** A path, with the role behind it where one module of the exporter's has weights of several roles; else by structure. */
+function namesOf(links: Links, sites: readonly Site[], roles: readonly (Role | undefined)[]): readonly string[] {
+  const structural = structuralNames(sites, roles);
+  const paths = sites.map((site) => pathOf(links, site));
+  return sites.map((site, i) => {
+    const path = paths[i];
+    const others = sites.flatMap((other, k) => (paths[k] === path && !isSameModule(other, site) ? [roles[k]] : []));
+    const isTold =
+      others.length > 0 && roles[i] !== undefined && !others.includes(undefined) && !others.includes(roles[i]);
+    return path === undefined ? structural[i]! : isTold ? `${path}.${roles[i]}` : path;
+  });
 }
 
 /** The name itself for a new module or another call of the same, which torch.jit numbers; else the name with a number. */

@@ -1,3 +1,4 @@
+import { floatOf } from "../graph/attributes.js";
 import type { Node } from "../graph/ir.js";
 import { intOf, type Links } from "./links.js";
 import { weightOf } from "./weight.js";
@@ -20,6 +21,8 @@ export interface Site {
   readonly weight: string;
   readonly inFeatures: number;
   readonly outFeatures: number;
+  /** What the product is multiplied by: `alpha` of Gemm, and of FusedMatMul, into which onnxruntime folds a scale around it. */
+  readonly scale?: number;
 }
 
 /** A node that has a weight matrix but cannot be adapted, and why. */
@@ -83,7 +86,17 @@ function linear(links: Links, node: Node, x: string, w: string, transposed: bool
   const [inFeatures, outFeatures] = transposed
     ? [weight.dims[1]!, weight.dims[0]!]
     : [weight.dims[0]!, weight.dims[1]!];
-  return { kind: "linear", input: x, output: node.outputs[0]!, weight: weight.source, inFeatures, outFeatures };
+  const scale = floatOf(node.attributes, "alpha", 1);
+  const output = node.outputs[0]!;
+  return {
+    kind: "linear",
+    input: x,
+    output,
+    weight: weight.source,
+    inFeatures,
+    outFeatures,
+    ...(scale !== 1 && { scale }),
+  };
 }
 
 function nBits(links: Links, node: Node): Match | undefined {
