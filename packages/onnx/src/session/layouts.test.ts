@@ -1,6 +1,6 @@
 import type { MicroLora } from "microlora";
 import { expect, test } from "vitest";
-import type { HostTensor } from "../base/host-tensor.js";
+import { floats, type HostTensor } from "../base/host-tensor.js";
 import { GraphBuilder } from "../graph/builder.js";
 import type { Model, ValueInfo } from "../graph/ir.js";
 import { encodeModel } from "../graph/serde/write.js";
@@ -59,24 +59,13 @@ const SEQUENCE_FIRST = modelOf((builder) => {
   return builder.op("Transpose", [builder.op("Reshape", [product, shape])], { perm: [1, 0, 2] });
 });
 
-const X: HostTensor = {
-  type: "float32",
-  dims: [ROWS, TOKENS, IN],
-  data: Float32Array.from(numbers(ROWS * TOKENS * IN, 7)),
-};
-const SEED: HostTensor = {
-  type: "float32",
-  dims: [ROWS, TOKENS, OUT],
-  data: Float32Array.from(numbers(ROWS * TOKENS * OUT, 9)),
-};
+const X = floats(numbers(ROWS * TOKENS * IN, 7), [ROWS, TOKENS, IN]);
+const SEED = floats(numbers(ROWS * TOKENS * OUT, 9), [ROWS, TOKENS, OUT]);
 
-function rowOf({ type, dims, data }: HostTensor, row: number): HostTensor {
-  const size = data.length / dims[0]!;
-  return {
-    type,
-    dims: [1, ...dims.slice(1)],
-    data: (data as Float32Array).slice(row * size, (row + 1) * size),
-  } as HostTensor;
+function rowOf({ dims, data }: HostTensor, row: number): HostTensor {
+  const values = data as Float32Array;
+  const size = values.length / dims[0]!;
+  return floats(values.slice(row * size, (row + 1) * size), [1, ...dims.slice(1)]);
 }
 
 async function randomAdapter(model: LoraModel, seed: number): Promise<MicroLora> {
