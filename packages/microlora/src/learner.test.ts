@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { expectRefusal, expectSameBytes } from "./base/refusals.test-support.js";
+import { expectRefusal, expectRejection, expectSameBytes } from "./base/refusals.test-support.js";
 import { floats } from "./base/samples.test-support.js";
 import { everyRequests, pageHinkley } from "./learn/boundaries.js";
 import type { LearnerConfig } from "./learn/learner-config.js";
@@ -261,4 +261,24 @@ test("report says how much of the adapter is in use", async () => {
   expect(norm).toBeCloseTo(adapter.scaling * Math.sqrt(18), 4);
   adapter.loraB.fill(0, N);
   expect(learner.report().capacity.m!.effectiveRank).toBeCloseTo(1, 6);
+});
+
+test("options that do not exist, and what is none, are refused by name", async () => {
+  const refused: readonly (readonly [where: string, config: unknown])[] = [
+    ["config.replays", { replays: {} }],
+    ["guard.often", { guard: { often: 3 } }],
+    ["replay", { replay: 5 }],
+    ["pending.most", { pending: { most: 1 } }],
+    ["boundary", { boundary: "adwin" }],
+    ["boundary", { boundary: pageHinkley }],
+  ];
+  for (const [where, config] of refused) await expectRejection(make(config as LearnerConfig), "invalid-config", where);
+});
+
+test("a batch that is no list of choices, and a request that is none, are refused", async () => {
+  using learner = await make();
+  for (const batch of [null, {}, [undefined]])
+    expectRefusal(() => learner.learnBatch(batch as never), "nothing-to-learn-from", "batch");
+  for (const request of [null, undefined, 5])
+    expectRefusal(() => learner.learn(request as never, click()), "unknown-request", "request");
 });

@@ -1,6 +1,7 @@
 import type { AdapterState } from "./adapter/lora-adapter.js";
 import type { Method } from "./adapter/methods.js";
 import { checkAllFinite, checkFloats, checkRange } from "./base/check.js";
+import { MicroLoraError, shown } from "./base/errors.js";
 import { checkLearnerState, type LearnerParts, type LearnerState } from "./checkpoint/learner-check.js";
 import { decodeLearner, encodeLearner } from "./checkpoint/learner-state.js";
 import { capacityOf } from "./learn/capacity.js";
@@ -132,6 +133,10 @@ export class Learner {
    * @throws MicroLoraError as `learn`; nothing has changed then
    */
   learnBatch(batch: readonly { readonly request: Request; readonly chosen: ChoiceSignal["chosen"] }[]): void {
+    if (!Array.isArray(batch) || batch.some((one) => !one)) {
+      const problem = `is ${shown(batch)}, not one of choices`;
+      throw new MicroLoraError("nothing-to-learn-from", "batch", problem, "Pass [{ request, chosen }, …]");
+    }
     const examples = batch.map(({ request, chosen }, i) => {
       const kept = this.#kept(request);
       const base = kept.base.slice();
@@ -209,8 +214,8 @@ export class Learner {
 
   /** A request as it is kept, sharing nothing with the caller. */
   #pendingOf(id: string, request: Request, noise: Float32Array | null): Omit<PendingRequest, "at"> {
-    const { session = null, latencyMicroseconds = null } = request;
     const { module, x, base, gate } = this.#kept(request);
+    const { session = null, latencyMicroseconds = null } = request;
     checkAllFinite(x, "x");
     checkAllFinite(base, "output");
     return { id, session, latencyMicroseconds, module, x: x.slice(), base: base.slice(), gate, noise };
@@ -218,10 +223,10 @@ export class Learner {
 
   /** The module of a request, its input, and its output without the adapter's delta, in an array that the next call writes anew. */
   #kept(request: Request): KeptRequest {
+    const module = this.#moduleOf(request);
     const { x, output, gate = 1, latencyMicroseconds } = request;
     checkLatency(latencyMicroseconds);
     checkRange(gate, 0, 1, "gate");
-    const module = this.#moduleOf(request);
     const adapter = this.lora.adapterOf(module);
     checkFloats(x, adapter.inFeatures, "x");
     let base = this.#bases.get(module);
@@ -237,8 +242,11 @@ export class Learner {
     return { module, x, base, gate };
   }
 
-  #moduleOf({ module }: Request): string {
+  #moduleOf(request: Request): string {
+    if (typeof request !== "object" || request === null) {
+      throw new MicroLoraError("unknown-request", "request", `is ${shown(request)}`, "Pass { x, output }");
+    }
     const { modules } = this.lora.config;
-    return module ?? (modules.length === 1 ? modules[0]!.module : "");
+    return request.module ?? (modules.length === 1 ? modules[0]!.module : "");
   }
 }

@@ -229,3 +229,20 @@ describe("refused clicks leave everything as it was", () => {
 test.each([-1, 0, 65, 1.5, Number.NaN, 2 ** 40])("slow weights of rank %s are refused", async (rank) => {
   await expectRejection(Personalizer.create({ dimensions: N, slow: { rank } }), "invalid-config", "query.rank");
 });
+
+test.each([
+  ["config.dims", { dims: N }],
+  ["slow.lr", { slow: { lr: 0.1 } }],
+  ["recall.size", { recall: { size: 3 } }],
+  ["learning.score", { learning: { score: "dot" } }],
+  ["slow", { slow: 5 }],
+])("an option that does not exist is refused: %s", async (where, config) => {
+  await expectRejection(Personalizer.create({ dimensions: N, ...config } as never), "invalid-config", where);
+});
+
+test("no feedback and no index are refused", async () => {
+  using personalizer = await Personalizer.create({ dimensions: N });
+  for (const feedback of [null, undefined])
+    expectRefusal(() => personalizer.learn(feedback as never), "mixed-feedback");
+  expectRefusal(() => personalizer.search(floats(N, 1), undefined as never, 3), "invalid-config", "index");
+});

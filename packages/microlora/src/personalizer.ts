@@ -1,4 +1,4 @@
-import { checkFinite } from "./base/check.js";
+import { checkFinite, refuseConfig, withDefaults } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";
 import { norm } from "./base/unit.js";
 import { checkBase } from "./checkpoint/base-model.js";
@@ -17,6 +17,7 @@ import { lossAt } from "./learn/evaluation.js";
 import type { KeptRequest } from "./learn/example.js";
 import { type PersonalFeedback, withVectors } from "./learn/personal-feedback.js";
 import {
+  LEARNING_OPTIONS,
   type PersonalizerConfig,
   type ResolvedPersonalizer,
   resolvePersonalizer,
@@ -66,13 +67,12 @@ export class Personalizer {
 
   /** @throws MicroLoraError `invalid-config`, `out-of-range`, `memory-full`, `kernels-unavailable` */
   static async create(config: PersonalizerConfig): Promise<Personalizer> {
-    const { slow } = config;
     const resolved = resolvePersonalizer(config);
+    const { slow = {} } = config;
     const runtime = config.runtime ?? (await sharedRuntime(config.kernels));
-    const lora = slow === false ? null : await createSlow(config, slow ?? {}, runtime);
+    const lora = slow === false ? null : await createSlow(config, slow, runtime);
     const learning = {
-      seed: config.seed ?? 0,
-      ...config.learning,
+      ...withDefaults({ ...LEARNING_OPTIONS, seed: config.seed ?? 0 }, config.learning, "learning"),
       score: "cosine",
       temperature: resolved.temperature,
     } as const;
@@ -149,6 +149,7 @@ export class Personalizer {
 
   /** The k documents nearest to the transformed query. */
   search(query: Float32Array, index: EmbeddingIndex, k: number): SearchHit[] {
+    if (typeof index?.search !== "function") refuseConfig("index", index, "Pass an EmbeddingIndex");
     return index.search(this.transform(query), k);
   }
 
@@ -179,8 +180,9 @@ export class Personalizer {
   learn(feedback: Click | PersonalFeedback<DocumentId>, now?: number): Readonly<ClickResult> {
     this.#checkLive();
     Object.assign(this.#result, NOTHING);
-    if (this.#plain && isClick(feedback)) return this.#learnClick(feedback);
-    return this.#learnAny(feedback as PersonalFeedback<DocumentId>, now);
+    const given = feedback ?? {};
+    if (this.#plain && isClick(given)) return this.#learnClick(given);
+    return this.#learnAny(given as PersonalFeedback<DocumentId>, now);
   }
 
   /** The most frequent kind, with what the index holds left where it is. */

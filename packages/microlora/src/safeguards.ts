@@ -1,5 +1,6 @@
 import type { AdapterState } from "./adapter/lora-adapter.js";
 import type { Method } from "./adapter/methods.js";
+import { refuseConfig } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";
 import type { SafeguardsState } from "./checkpoint/safeguards-state.js";
 import { History } from "./history.js";
@@ -28,13 +29,16 @@ export class Safeguards<Kept> {
   #boundaries = 0;
   #limited = 0;
 
-  /** @param kind how what is learned from is kept @throws MicroLoraError `out-of-range`, `memory-full` */
+  /** @param kind how what is learned from is kept @throws MicroLoraError `invalid-config`, `out-of-range`, `memory-full` */
   constructor(
     lora: MicroLora,
     config: SafeguardsConfig,
     boundary: Boundary | null,
     kind: Keeping<Kept> & Holding<Kept>,
   ) {
+    if (boundary !== null && boundary.kind !== "boundary") {
+      refuseConfig("boundary", boundary, "Pass one that was made, such as adwin()");
+    }
     this.#lora = lora;
     this.#config = config;
     this.#history = new History(lora, config.undo);

@@ -1,7 +1,7 @@
-import { checkAllFinite, checkFloats } from "./base/check.js";
+import { checkAllFinite, checkFloats, withDefaults } from "./base/check.js";
 import { MicroLoraError } from "./base/errors.js";
 import type { Runtime } from "./kernels/runtime.js";
-import { PERSONALIZER_DEFAULTS, SLOW_MODULE, type SlowConfig, type SlowStart } from "./learn/personalizer-config.js";
+import { SLOW_MODULE, SLOW_OPTIONS, type SlowConfig, type SlowStart } from "./learn/personalizer-config.js";
 import type { Learner } from "./learner.js";
 import { MicroLora } from "./micro-lora.js";
 
@@ -21,17 +21,17 @@ export async function createSlow(
     seed = 0,
     baseModel,
   }: { readonly dimensions: number; readonly seed?: number; readonly baseModel?: string },
-  { directions, gated: _, ...given }: Partial<SlowConfig> & SlowStart,
+  given: Partial<SlowConfig> & SlowStart,
   runtime: Runtime,
 ): Promise<MicroLora> {
-  const rank = directions === undefined ? {} : { rank: directions.length };
-  const settings = { ...PERSONALIZER_DEFAULTS.slow, ...rank, ...given };
-  const { rank: resolvedRank, alpha, bias, ...learning } = settings;
-  if (directions !== undefined && directions.length !== settings.rank) {
+  const directed = Array.isArray(given?.directions) ? { rank: given.directions.length } : {};
+  const options = withDefaults({ ...SLOW_OPTIONS, ...directed }, given, "slow");
+  const { directions, gated: _, rank, alpha, bias, ...learning } = options;
+  if (directions !== undefined && directions.length !== rank) {
     throw new MicroLoraError(
       "invalid-config",
       "slow.directions",
-      `are ${directions.length}, for rank ${settings.rank}`,
+      `are ${directions.length}, for rank ${rank}`,
       "Pass one direction per rank, or leave the rank out",
     );
   }
@@ -40,7 +40,7 @@ export async function createSlow(
     checkAllFinite(direction, `slow.directions[${r}]`);
   }
   const lora = await MicroLora.create({
-    rank: resolvedRank,
+    rank,
     alpha,
     bias,
     hiddenSize: dimensions,

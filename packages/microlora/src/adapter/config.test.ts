@@ -45,12 +45,26 @@ const REFUSED: readonly (readonly [where: string, config: object])[] = [
   ["learning.ewcLambda", { learning: { ewcLambda: -1 } }],
   ["learning.fisherDecay", { learning: { fisherDecay: 1.01 } }],
   ["learning.fisherDecay", { learning: { fisherDecay: Number.NaN } }],
+  ["config.learningRate", { learningRate: 0.1 }],
+  ["config.targets", { targets: ["q_proj"] }],
+  ["learning.lr", { learning: { lr: 0.1 } }],
+  ["learning.constructor", { learning: { constructor: 1 } }],
+  ["learning", { learning: null }],
+  ["dimensions", { dimensions: null }],
+  ["dimensions.q_proj", { dimensions: { q_proj: null } }],
+  ["rankPattern", { rankPattern: null }],
+  ["alphaPattern", { alphaPattern: 4 }],
 ];
 
 test.each(REFUSED)("refused at %s: %o", async (where, wrong) => {
   const config = { ...OK, ...wrong } as MicroLoraConfig;
   await expectRejection(MicroLora.create(config), "invalid-config", where);
   expectRefusal(() => memoryBytes(config), "invalid-config", where);
+});
+
+test.each([undefined, null, "q_proj", 8])("no configuration: %o", async (config) => {
+  const where = config === undefined ? "q_proj" : "config";
+  await expectRejection(MicroLora.create(config as unknown as MicroLoraConfig), "invalid-config", where);
 });
 
 test.each([1, 2, 3, 64])("rank %i is accepted", async (rank) => {

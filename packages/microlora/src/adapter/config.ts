@@ -1,4 +1,4 @@
-import { refuseConfig } from "../base/check.js";
+import { checkObject, type Filled, refuseConfig, withDefaults } from "../base/check.js";
 import type { KernelsName } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { paramCountOf } from "./blocks.js";
@@ -109,34 +109,71 @@ export interface ResolvedModule extends ModuleDimensions {
 const MAX_RANK = 64;
 const MAX_FEATURES = 2 ** 24;
 
+/** Every option of `learning`. */
+export const LEARNING_DEFAULTS: ResolvedLearning = {
+  learningRate: 0.01,
+  ewcLambda: 1,
+  fisherDecay: 0.99,
+  clipNorm: null,
+  optimizer: { name: "sgd", settings: {} },
+  ewc: { name: "online", settings: {} },
+  schedule: { name: "constant", settings: {} },
+};
+
+/** Every option of a MicroLora. */
+const DEFAULTS = {
+  hiddenSize: undefined,
+  inFeatures: undefined,
+  outFeatures: undefined,
+  dimensions: {},
+  rank: 2,
+  alpha: 4,
+  rankPattern: {},
+  alphaPattern: {},
+  rsLora: false,
+  dropout: 0,
+  bias: false,
+  init: "kaiming",
+  seed: 0,
+  targetModules: "default",
+  learning: undefined,
+  baseModel: null,
+  runtime: undefined,
+  kernels: undefined,
+} as const;
+
+type Options = Filled<MicroLoraConfig, typeof DEFAULTS>;
+
 /** Checks a configuration and fills in the defaults. @throws MicroLoraError `invalid-config` */
 export function resolveConfig(config: MicroLoraConfig): ResolvedConfig {
+  const options = withDefaults(DEFAULTS, config);
+  const { rsLora, dropout, bias, init, seed, learning, baseModel } = options;
   const resolved: ResolvedConfig = {
-    rsLora: config.rsLora ?? false,
-    dropout: unsignedZero(config.dropout ?? 0),
-    bias: config.bias ?? false,
-    init: config.init ?? "kaiming",
-    seed: unsignedZero(config.seed ?? 0),
-    learning: resolveLearning(config.learning),
-    baseModel: config.baseModel ?? null,
-    modules: resolveModules(config),
+    rsLora,
+    dropout: unsignedZero(dropout),
+    bias,
+    init,
+    seed: unsignedZero(seed),
+    learning: resolveLearning(learning),
+    baseModel,
+    modules: resolveModules(options),
   };
   checkConfig(resolved);
   return resolved;
 }
 
 /** Fills in the defaults, which are also what the first version of a checkpoint leaves out. */
-export function resolveLearning(learning: LearningConfig = {}): ResolvedLearning {
-  const plain = (method: Method | undefined, name: string): Method =>
-    method === undefined ? { name, settings: {} } : { name: method?.name, settings: method?.settings };
+export function resolveLearning(given?: LearningConfig): ResolvedLearning {
+  const learning = withDefaults(LEARNING_DEFAULTS, given, "learning");
+  const plain = (method: Method): Method => ({ name: method?.name, settings: method?.settings });
   return {
-    learningRate: unsignedZero(learning.learningRate ?? 0.01),
-    ewcLambda: unsignedZero(learning.ewcLambda ?? 1),
-    fisherDecay: unsignedZero(learning.fisherDecay ?? 0.99),
-    clipNorm: learning.clipNorm ?? null,
-    optimizer: plain(learning.optimizer, "sgd"),
-    ewc: plain(learning.ewc, "online"),
-    schedule: plain(learning.schedule, "constant"),
+    learningRate: unsignedZero(learning.learningRate),
+    ewcLambda: unsignedZero(learning.ewcLambda),
+    fisherDecay: unsignedZero(learning.fisherDecay),
+    clipNorm: learning.clipNorm,
+    optimizer: plain(learning.optimizer),
+    ewc: plain(learning.ewc),
+    schedule: plain(learning.schedule),
   };
 }
 
@@ -187,39 +224,40 @@ export function adapterSpecs(config: ResolvedConfig, methods: Methods): readonly
   return modules.map((module) => ({ ...shared, ...module, ...learning, methods }));
 }
 
-function resolveModules(config: MicroLoraConfig): ResolvedConfig["modules"] {
-  const { targetModules = "default", dimensions = {}, rankPattern = {}, alphaPattern = {} } = config;
+function resolveModules(options: Options): ResolvedConfig["modules"] {
+  const { targetModules, dimensions, rankPattern, alphaPattern, hiddenSize } = options;
   const names: readonly string[] =
     typeof targetModules === "string" ? TARGET_MODULE_SETS[targetModules] : targetModules;
   if (!Array.isArray(names)) refuseConfig("targetModules", targetModules, "Pass names of modules, or of a set of them");
   for (const [where, pattern] of Object.entries({ dimensions, rankPattern, alphaPattern })) {
+    checkObject(pattern, where);
     for (const key of Object.keys(pattern)) {
       if (!names.includes(key) && !names.some((name) => isNamed(name, key))) {
         refuseConfig(where, key, "Name it in targetModules too");
       }
     }
   }
+  const { inFeatures = hiddenSize, outFeatures = hiddenSize } = options;
   return names.map((module) => {
-    const own = matching(dimensions, module);
-    const inFeatures = own?.inFeatures ?? config.inFeatures ?? config.hiddenSize;
-    const outFeatures = own?.outFeatures ?? config.outFeatures ?? config.hiddenSize;
-    if (inFeatures === undefined || outFeatures === undefined) {
+    const widths = matching(dimensions, module, { inFeatures, outFeatures });
+    checkObject(widths, `dimensions.${module}`);
+    if (widths.inFeatures === undefined || widths.outFeatures === undefined) {
       return refuseConfig(
         module,
         "without dimensions",
         "Pass hiddenSize, or inFeatures and outFeatures, or dimensions",
       );
     }
-    const rank = matching(rankPattern, module) ?? config.rank ?? 2;
-    const alpha = unsignedZero(matching(alphaPattern, module) ?? config.alpha ?? 4);
-    return { module, inFeatures, outFeatures, rank, alpha };
+    const rank = matching(rankPattern, module, options.rank);
+    const alpha = unsignedZero(matching(alphaPattern, module, options.alpha));
+    return { module, inFeatures: widths.inFeatures, outFeatures: widths.outFeatures, rank, alpha };
   });
 }
 
-/** What is said of a module: under its name, or else under the first key that its path ends in. */
-function matching<T>(pattern: Readonly<Record<string, T>>, module: string): T | undefined {
+/** What is said of a module: under its name, or else under the first key that its path ends in, or else of all. */
+function matching<T>(pattern: Readonly<Record<string, T>>, module: string, ofAll: T): T {
   const key = Object.hasOwn(pattern, module) ? module : Object.keys(pattern).find((end) => isNamed(module, end));
-  return key === undefined ? undefined : pattern[key];
+  return key === undefined ? ofAll : pattern[key]!;
 }
 
 function isNamed(module: string, end: string): boolean {

@@ -1,5 +1,6 @@
 import { checkFloats } from "../base/check.js";
-import type { LoraAdapter } from "./lora-adapter.js";
+import { MicroLoraError, shown } from "../base/errors.js";
+import { LoraAdapter } from "./lora-adapter.js";
 import { refuseInput } from "./refuse-input.js";
 import { shapeOf } from "./spec.js";
 
@@ -20,7 +21,7 @@ export function forwardEachScaled(
   x: Float32Array,
   output: Float32Array,
 ): void {
-  const first = adapters.find((adapter) => adapter !== null);
+  const first = checkList(adapters, "adapters").find(isAdapter);
   if (first === undefined) return;
   const { runtime } = first;
   const shape = shapeOf(first.spec);
@@ -32,8 +33,9 @@ export function forwardEachScaled(
   for (let row = 0; row < rows; row++) {
     const adapter = adapters[row]!;
     const at = (table >>> 2) + 2 * row;
-    u32[at] = adapter === null ? 0 : adapter.parametersFor(first);
-    f32[at + 1] = adapter === null ? 0 : adapter.scaling * (factors?.[row] ?? 1);
+    const given = isAdapter(adapter, row);
+    u32[at] = given ? adapter.parametersFor(first) : 0;
+    f32[at + 1] = given ? adapter.scaling * (factors?.[row] ?? 1) : 0;
   }
   const input = scratch.input.place(x);
   const u = scratch.intermediate.reserve(rows * shape.rank);
@@ -41,4 +43,25 @@ export function forwardEachScaled(
   const refused = first.kernels.forwardEach(table, input, u, y, rows);
   if (refused !== -1) refuseInput(x, refused, shape.inFeatures);
   scratch.output.giveBack(output, y);
+}
+
+/** Whether a row has an adapter. @throws MicroLoraError `shape-mismatch` where it has neither one nor null */
+function isAdapter(adapter: LoraAdapter | null, row: number): adapter is LoraAdapter {
+  if (adapter === null) return false;
+  return checkAdapter(adapter, `adapters[${row}]`);
+}
+
+/** @throws MicroLoraError `shape-mismatch` */
+export function checkAdapter(adapter: LoraAdapter, where: string): true {
+  return adapter instanceof LoraAdapter || refuse(adapter, where);
+}
+
+/** @throws MicroLoraError `shape-mismatch` */
+export function checkList<T>(list: readonly T[], where: string): readonly T[] {
+  return Array.isArray(list) ? list : refuse(list, where);
+}
+
+function refuse(value: unknown, where: string): never {
+  const remedy = "Pass a list of what `getAdapter` gives, with null or an empty list where there is none";
+  throw new MicroLoraError("shape-mismatch", where, `is ${shown(value)}`, remedy);
 }

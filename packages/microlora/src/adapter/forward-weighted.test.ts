@@ -82,6 +82,12 @@ test("what does not go together is refused", async () => {
     "adapters",
   );
   expectRefusal(() => run([{ adapter, weight: 1 }], floats(IN + 1, 1)), "shape-mismatch", "x");
+  const given = (rows: unknown) => () =>
+    forwardWeighted(rows as readonly (readonly WeightedAdapter[])[], floats(IN, 1), output);
+  for (const list of [undefined, null, {}]) expectRefusal(given([list]), "shape-mismatch", "rows[0]");
+  for (const each of [undefined, null, {}, { adapter: undefined, weight: 1 }, { adapter: lora, weight: 1 }])
+    expectRefusal(given([[each]]), "shape-mismatch", "rows[0]");
+  expectRefusal(given(undefined), "shape-mismatch", "rows");
   run([]);
   expect(output).toEqual(floats(OUT, 2));
 });

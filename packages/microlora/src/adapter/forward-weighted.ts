@@ -1,7 +1,7 @@
 import { checkFloats, checkRange } from "../base/check.js";
 import { MicroLoraError } from "../base/errors.js";
 import type { AdapterKernels } from "../kernels/contract.js";
-import { forwardEachScaled } from "./forward-each.js";
+import { checkAdapter, checkList, forwardEachScaled } from "./forward-each.js";
 import type { LoraAdapter } from "./lora-adapter.js";
 
 /** An adapter, and how much of what it does is added. */
@@ -23,6 +23,9 @@ export function forwardWeighted(
   x: Float32Array,
   output: Float32Array,
 ): void {
+  for (const [row, list] of checkList(rows, "rows").entries()) {
+    for (const each of checkList(list, `rows[${row}]`)) checkAdapter(each?.adapter, `rows[${row}]`);
+  }
   const first = rows.flat()[0]?.adapter;
   if (first === undefined) return;
   const { inFeatures, outFeatures } = first;

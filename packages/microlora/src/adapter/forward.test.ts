@@ -5,6 +5,7 @@ import { KERNELS_NAMES } from "../kernels/contract.js";
 import { MicroLora } from "../micro-lora.js";
 import { fill, trainedLora } from "./adapters.test-support.js";
 import { forwardEach } from "./forward-each.js";
+import type { LoraAdapter } from "./lora-adapter.js";
 import { delta64, merged64, outside, parametersOf } from "./reference.test-support.js";
 
 const SHAPES = [1, 2, 3, 4, 8, 64].flatMap((rank) =>
@@ -148,6 +149,18 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
     expect([...output]).toEqual([...new Float32Array(12)]);
     forwardEach([null, null], floats(12, 1), output);
   });
+});
+
+test("a row with neither an adapter nor null is refused", async () => {
+  using lora = await trainedLora({ hiddenSize: 6 });
+  const adapter = lora.getAdapter("m")!;
+  const output = new Float32Array(12);
+  const each = (adapters: unknown) => () => forwardEach(adapters as LoraAdapter[], floats(12, 1), output);
+  expectRefusal(each([undefined, adapter]), "shape-mismatch", "adapters[0]");
+  expectRefusal(each([adapter, undefined]), "shape-mismatch", "adapters[1]");
+  expectRefusal(each([null, lora]), "shape-mismatch", "adapters[1]");
+  expectRefusal(each(lora), "shape-mismatch", "adapters");
+  expect([...output]).toEqual([...new Float32Array(12)]);
 });
 
 test("scaling is alpha / rank, or alpha / sqrt(rank) with rsLora", async () => {

@@ -60,3 +60,35 @@ export function checkAllSquares(values: Float32Array, where: string): void {
 export function refuseConfig(where: string, value: unknown, remedy: string): never {
   throw new MicroLoraError("invalid-config", where, `is ${shown(value)}`, remedy);
 }
+
+/** Options, none of them absent. */
+export type Filled<Given, Defaults extends Readonly<Record<keyof Given, unknown>>> = {
+  readonly [K in keyof Given]-?: undefined extends Given[K] ? Exclude<Given[K], undefined> | Defaults[K] : Given[K];
+};
+
+/**
+ * Options as they were given, over their defaults, whose keys are all that there are.
+ * @param where their name
+ * @throws MicroLoraError `invalid-config` for what is no object, and for an option that does not exist
+ */
+export function withDefaults<Given extends object, Defaults extends Readonly<Record<keyof Given, unknown>>>(
+  defaults: Defaults,
+  given: Given | undefined,
+  where = "config",
+): Filled<Given, Defaults> {
+  const options: Record<string, unknown> = { ...defaults };
+  if (given !== undefined) checkObject(given, where);
+  for (const key in given) {
+    const value = given[key];
+    if (!Object.hasOwn(defaults, key)) {
+      refuseConfig(`${where}.${key}`, value, `Leave it out: there are ${Object.keys(defaults).join(", ")}`);
+    }
+    if (value !== undefined) options[key] = value;
+  }
+  return options as Filled<Given, Defaults>;
+}
+
+/** @throws MicroLoraError `invalid-config` */
+export function checkObject(value: unknown, where: string): void {
+  if (typeof value !== "object" || value === null) refuseConfig(where, value, "Pass an object");
+}

@@ -24,9 +24,9 @@ export function finite(value: unknown, where: string): number {
 }
 
 /** Runs a check of settings that came from a file, where what it refuses is `corrupt-checkpoint`. */
-export function checkStored(check: () => void): void {
+export function checkStored<T>(check: () => T): T {
   try {
-    check();
+    return check();
   } catch (cause) {
     const problem = (cause as Error).message;
     throw new MicroLoraError("corrupt-checkpoint", "config", problem, REMEDY, { cause });

@@ -48,7 +48,7 @@ export function checkLearnerState(state: LearnerState, methods?: readonly Method
   for (const part of [config.replay, config.guard, config.boundary]) if (part !== null) record(part, "config");
   if (config.boundary !== null) record(config.boundary.settings, "config.boundary.settings");
   checkStored(() => checkLearner(config));
-  const complete = JSON.stringify(configHeader(resolveLearner(config as LearnerConfig)));
+  const complete = JSON.stringify(configHeader(checkStored(() => resolveLearner(config as LearnerConfig))));
   if (JSON.stringify(configHeader(config)) !== complete) corrupt("config", "is not complete");
   checkState(state.lora, methods);
   count(state.explorations, "explorations");

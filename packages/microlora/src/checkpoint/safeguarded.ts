@@ -1,11 +1,5 @@
 import type { Method } from "../adapter/methods.js";
-import {
-  checkLearner,
-  type LearnerConfig,
-  type ResolvedLearner,
-  resolveLearner,
-  type SafeguardsConfig,
-} from "../learn/learner-config.js";
+import { type LearnerConfig, resolveLearner, type SafeguardsConfig } from "../learn/learner-config.js";
 import { corrupt, readContainer, writeContainer } from "./container.js";
 import { checkStored, count, record } from "./fields.js";
 import {
@@ -67,11 +61,8 @@ function readSettings(value: unknown): SafeguardsConfig {
   const config = record(value, "config") as unknown as SafeguardsConfig;
   for (const part of [config.replay, config.guard, config.boundary]) if (part !== null) record(part, "config");
   if (config.boundary !== null) record(config.boundary.settings, "config.boundary.settings");
-  let complete: ResolvedLearner | undefined;
-  checkStored(() => {
-    complete = checkLearner(resolveLearner(config as LearnerConfig));
-  });
-  if (JSON.stringify(safeguardsSettings(config)) !== JSON.stringify(safeguardsSettings(complete!)))
+  const complete = checkStored(() => resolveLearner(config as LearnerConfig));
+  if (JSON.stringify(safeguardsSettings(config)) !== JSON.stringify(safeguardsSettings(complete)))
     corrupt("config", "is not complete");
   return config;
 }

@@ -142,7 +142,7 @@ function readConfig(value: unknown, version: number): ResolvedConfig {
   const { rank, alpha, ...others } = fields;
   const config = {
     ...others,
-    learning: version > 1 ? learning : resolveLearning(learning),
+    learning: version > 1 ? learning : checkStored(() => resolveLearning(learning)),
     modules: array(fields.modules, "config.modules").map((module, i) => {
       return { ...record(module, `config.modules[${i}]`), ...(version < 3 && { rank, alpha }) };
     }),

@@ -1,5 +1,5 @@
 import type { Method } from "../adapter/methods.js";
-import { checkRange, refuseConfig } from "../base/check.js";
+import { checkRange, refuseConfig, withDefaults } from "../base/check.js";
 import type { Boundary } from "./boundaries.js";
 import { GUARD_DEFAULTS, type GuardConfig } from "./guard.js";
 import { PENDING_DEFAULTS, type PendingLimits } from "./pending-requests.js";
@@ -50,21 +50,31 @@ export type SafeguardsConfig = Pick<ResolvedLearner, "replay" | "boundary" | "gu
 
 const REPLAY_DEFAULTS: ReplayConfig = { bytes: 256 * 1024, perUpdate: 1 };
 
+/** Every option of a `Learner`. */
+export const LEARNER_DEFAULTS = {
+  score: "cosine",
+  temperature: 0.1,
+  margin: null,
+  exploration: 0.1,
+  pending: PENDING_DEFAULTS,
+  replay: null,
+  boundary: null,
+  guard: null,
+  maxDelta: null,
+  undo: 0,
+  seed: 0,
+} as const;
+
 /** @throws MicroLoraError `invalid-config`, `out-of-range`, `not-finite` */
 export function resolveLearner(config: LearnerConfig): ResolvedLearner {
-  const { replay = null, guard = null, boundary = null, pending } = config;
+  const options = withDefaults(LEARNER_DEFAULTS, config);
+  const { pending, replay, boundary, guard } = options;
   return checkLearner({
-    score: config.score ?? "cosine",
-    temperature: config.temperature ?? 0.1,
-    margin: config.margin ?? null,
-    exploration: config.exploration ?? 0.1,
-    pending: { ...PENDING_DEFAULTS, ...pending },
-    replay: replay && { ...REPLAY_DEFAULTS, ...replay },
+    ...options,
+    pending: withDefaults(PENDING_DEFAULTS, pending, "pending"),
+    replay: replay === null ? null : withDefaults(REPLAY_DEFAULTS, replay, "replay"),
     boundary: boundary && { name: boundary.name, settings: boundary.settings },
-    guard: guard && { ...GUARD_DEFAULTS, ...guard },
-    maxDelta: config.maxDelta ?? null,
-    undo: config.undo ?? 0,
-    seed: config.seed ?? 0,
+    guard: guard === null ? null : withDefaults(GUARD_DEFAULTS, guard, "guard"),
   });
 }
 

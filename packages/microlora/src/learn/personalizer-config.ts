@@ -1,8 +1,9 @@
+import { LEARNING_DEFAULTS } from "../adapter/config.js";
 import type { Method } from "../adapter/methods.js";
-import { checkFinite, checkRange, refuseConfig } from "../base/check.js";
+import { checkFinite, checkRange, refuseConfig, withDefaults } from "../base/check.js";
 import type { KernelsName } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
-import type { LearnerConfig } from "./learner-config.js";
+import { LEARNER_DEFAULTS, type LearnerConfig } from "./learner-config.js";
 import type { RecallConfig } from "./recall.js";
 
 /** The slow speed: a MicroLoRA on the query's embedding. */
@@ -90,16 +91,42 @@ export const PERSONALIZER_DEFAULTS: {
   },
 };
 
+/** Every option of `slow`. */
+export const SLOW_OPTIONS = {
+  ...LEARNING_DEFAULTS,
+  ...PERSONALIZER_DEFAULTS.slow,
+  directions: undefined,
+  gated: undefined,
+};
+
+const { score: _score, temperature: _temperature, ...safeguards } = LEARNER_DEFAULTS;
+
+/** Every option of `learning`. */
+export const LEARNING_OPTIONS = safeguards;
+
+/** Every option of a `Personalizer`. */
+const OPTIONS = {
+  dimensions: undefined,
+  temperature: PERSONALIZER_DEFAULTS.temperature,
+  slow: undefined,
+  recall: undefined,
+  learning: undefined,
+  seed: 0,
+  baseModel: null,
+  runtime: undefined,
+  kernels: undefined,
+} as const;
+
 /** @throws MicroLoraError `invalid-config`, `out-of-range` */
 export function resolvePersonalizer(config: PersonalizerConfig): ResolvedPersonalizer {
-  const { slow, recall, dimensions, baseModel } = config;
+  const { slow, recall, dimensions, temperature, baseModel } = withDefaults(OPTIONS, config);
   const gated = slow === false ? false : (slow?.gated ?? (recall !== false && PERSONALIZER_DEFAULTS.gated));
   const resolved = {
     dimensions,
-    temperature: config.temperature ?? PERSONALIZER_DEFAULTS.temperature,
-    recall: recall === false ? null : { ...PERSONALIZER_DEFAULTS.recall, ...recall },
+    temperature,
+    recall: recall === false ? null : withDefaults(PERSONALIZER_DEFAULTS.recall, recall, "recall"),
     gated,
-    baseModel: baseModel ?? null,
+    baseModel,
   };
   checkPersonalizer(resolved);
   return resolved;

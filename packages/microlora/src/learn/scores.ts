@@ -16,6 +16,9 @@ export interface Items {
   readonly slopes: Float64Array;
 }
 
+/** As many candidates at most have room that is kept; for more, it is made anew. */
+const REUSED = 256;
+
 /** Items by their number, reused by every call: good until the next one. */
 const reused = new Map<number, Items & { readonly pointers: Pointer[] }>();
 
@@ -24,7 +27,7 @@ function itemsOf(count: number): Items & { readonly pointers: Pointer[] } {
   if (items === undefined) {
     const numbers = () => new Float64Array(count);
     items = { pointers: new Array<Pointer>(count).fill(0), lengths: numbers(), scores: numbers(), slopes: numbers() };
-    reused.set(count, items);
+    if (count <= REUSED) reused.set(count, items);
   }
   return items;
 }

@@ -1,5 +1,5 @@
 import { unsignedZero } from "../adapter/config.js";
-import { refuseConfig } from "../base/check.js";
+import { refuseConfig, withDefaults } from "../base/check.js";
 
 /** Numbers with their bounds: [least, most, default]. */
 export type Bounds<Key extends string> = Readonly<
@@ -12,12 +12,11 @@ export function settingsOf<Key extends string>(
   bounds: Bounds<Key>,
   given: Readonly<Partial<Record<string, number>>>,
 ): Readonly<Record<Key, number>> {
-  for (const key of Object.keys(given)) {
-    if (!Object.hasOwn(bounds, key))
-      refuseConfig(`${name}.${key}`, given[key], "Leave it out: there is no such setting");
-  }
-  const settings = Object.entries<readonly [number, number, number]>(bounds).map(([key, [least, most, byDefault]]) => {
-    const value = given[key] ?? byDefault;
+  const rows = Object.entries<readonly [number, number, number]>(bounds);
+  const defaults = Object.fromEntries(rows.map(([key, [, , byDefault]]) => [key, byDefault]));
+  const all = withDefaults(defaults, given, name);
+  const settings = rows.map(([key, [least, most]]) => {
+    const value = all[key];
     if (!(typeof value === "number" && value >= least && value <= most)) {
       refuseConfig(`${name}.${key}`, value, `Pass a number in [${least}, ${most}]`);
     }
