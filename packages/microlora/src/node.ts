@@ -18,30 +18,50 @@ const STALE_MILLISECONDS = 10 * 60_000;
 const TEMPORARY = /\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.mlora-tmp$/;
 const sweptAt = new Map<string, number>();
 
+/** A file that is to be written: its path, and what gives its bytes one part after the other. */
+export interface Replacement {
+  readonly path: string;
+  readonly write: (append: (bytes: Uint8Array) => Promise<void>) => Promise<void>;
+}
+
 /**
- * Writes the state to a file so that a kill at any moment leaves the old file or the new one: a temporary file beside
- * it, synced, renamed, and the folder synced. A kill may leave the temporary file (`.mlora-tmp`), which nothing reads; a
- * later save into the folder removes those that are older than ten minutes.
+ * Writes the state to a file so that a kill at any moment leaves the old file or the new one. A kill may leave a temporary
+ * file (`.mlora-tmp`), which nothing reads; a later save into the folder removes those that are older than ten minutes.
  * @throws the file system's own errors, such as ENOENT
  */
 export async function save(state: Saveable, path: string): Promise<void> {
   const bytes = await state.toBytes();
-  const temporary = `${path}.${randomUUID()}.mlora-tmp`;
+  await replaceFiles([{ path, write: (append) => append(bytes) }]);
+}
+
+/**
+ * Writes files as `save` does, and puts none in its place before all are written, the first last: each is a temporary file
+ * beside its place, synced, renamed, and the folder synced.
+ * @throws the file system's own errors, and what a `write` throws
+ */
+export async function replaceFiles(files: readonly Replacement[]): Promise<void> {
+  const parts = files.map(({ path, write }) => ({ path, write, temporary: `${path}.${randomUUID()}.mlora-tmp` }));
   try {
-    const file = await open(temporary, "wx");
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
+    for (const { temporary, write } of parts) await writeSynced(temporary, write);
+    for (const { temporary, path } of parts.toReversed()) await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    for (const { temporary } of parts) await rm(temporary, { force: true });
     throw error;
   }
-  await syncFolder(dirname(path));
-  await sweep(resolve(dirname(path)));
+  for (const folder of new Set(files.map(({ path }) => resolve(dirname(path))))) {
+    await syncFolder(folder);
+    await sweep(folder);
+  }
+}
+
+async function writeSynced(path: string, write: Replacement["write"]): Promise<void> {
+  const file = await open(path, "wx");
+  try {
+    await write((bytes) => file.writeFile(bytes));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 /** Removes what killed saves left in a folder. Names are never used twice, so none of another save's is met. */

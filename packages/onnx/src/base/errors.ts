@@ -1,5 +1,6 @@
 /** Every reason for which this package refuses something; a caller may switch on it. */
 export type OnnxErrorCode =
+  | "cannot-write"
   | "disposed"
   | "external-data"
   | "invalid-graph"

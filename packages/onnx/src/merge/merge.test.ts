@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { MicroLora } from "microlora";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { HostTensor } from "../base/host-tensor.js";
@@ -62,7 +62,7 @@ describe.each(FIXTURES)("%s", (name) => {
     await mergeIntoModel(to, again, adapter, { sign: -1 });
     await using restored = await openAt(again);
     expect(largestDifference((await restored.run(feeds))[output]!.data as Float32Array, without!)).toBeLessThan(1e-5);
-    expect((await readdir(join(folder, name, "again"))).some((file) => file.endsWith(".part"))).toBe(false);
+    expect((await readdir(join(folder, name, "again"))).some((file) => file.endsWith("tmp"))).toBe(false);
   });
 
   test("a fresh adapter changes no byte", async () => {
@@ -71,6 +71,25 @@ describe.each(FIXTURES)("%s", (name) => {
     const to = join(folder, name, "same", "model.onnx");
     await mergeIntoModel(path, to, await base.createAdapter());
     expect(Buffer.compare(await readFile(path), await readFile(to))).toBe(0);
+  });
+
+  test("two merges to one place at once leave one of them, whole", async () => {
+    const path = fixturePath(name);
+    await using base = await openAt(path);
+    const adapter = await adapterOf(base);
+    const to = join(folder, name, "twice", "model.onnx");
+    await Promise.all([mergeIntoModel(path, to, adapter), mergeIntoModel(path, to, adapter)]);
+    const once = join(folder, name, "once", "model.onnx");
+    await mergeIntoModel(path, once, adapter);
+    const files = await readdir(dirname(once));
+    expect(await readdir(dirname(to))).toEqual(files);
+    for (const file of files) {
+      const [twice, alone] = await Promise.all([to, once].map((at) => readFile(join(dirname(at), file))));
+      expect(Buffer.compare(twice!, alone!)).toBe(0);
+    }
+    await expect(mergeIntoModel(path, to, adapter, { overwrite: false })).rejects.toMatchObject({
+      code: "cannot-write",
+    });
   });
 
   test("the base is not written over", async () => {

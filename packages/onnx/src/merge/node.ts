@@ -1,6 +1,7 @@
-import { type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { type FileHandle, mkdir, open, realpath, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import type { MicroLora } from "microlora";
+import { replaceFiles } from "microlora/node";
 import { OnnxError } from "../base/errors.js";
 import type { Module } from "../graft/modules.js";
 import type { Model } from "../graph/ir.js";
@@ -35,7 +36,7 @@ export type MergeSource = MicroLora | ((base: MergeBase) => readonly LowRankChan
  * @param options sign -1 takes a merged adapter out again, up to the rounding of the weights; with `overwrite: false`, what is at
  * the new place already is left alone
  * @throws OnnxError as `readModel`, and `wrong-base`, `unknown-module`, `shape-mismatch`, `not-finite`, `external-data` if files would be
- * written over those of the base or others, `unsupported-type` for quantised weights and those that are used elsewhere too
+ * written over those of the base, `cannot-write` over others, `unsupported-type` for quantised weights and those that are used elsewhere too
  */
 export async function mergeIntoModel(
   from: string,
@@ -51,18 +52,10 @@ export async function mergeIntoModel(
     changes: changes.filter((change) => change.location === location).sort((a, b) => a.offset - b.offset),
   }));
   for (const file of files) await refuseOverwrite(file.from, file.to, overwrite);
-  const written: { readonly temporary: string; readonly to: string }[] = [];
-  try {
-    for (const file of files) {
-      const temporary = join(dirname(file.to), `.${basename(file.to)}.${process.pid}.part`);
-      await mkdir(dirname(file.to), { recursive: true });
-      written.push({ temporary, to: file.to });
-      await copyChanged(file.from, temporary, file.changes);
-    }
-    for (const { temporary, to: place } of written.toReversed()) await rename(temporary, place);
-  } finally {
-    for (const { temporary } of written) await rm(temporary, { force: true });
-  }
+  for (const file of files) await mkdir(dirname(file.to), { recursive: true });
+  await replaceFiles(
+    files.map((file) => ({ path: file.to, write: (append) => copyChanged(file.from, append, file.changes) })),
+  );
 }
 
 async function changesOf(from: string, placed: Model, source: MergeSource, sign: 1 | -1): Promise<readonly Change[]> {
@@ -100,42 +93,41 @@ async function refuseOverwrite(from: string, to: string, overwrite: boolean): Pr
   }
   if (there === undefined || (overwrite && (await stat(there)).isFile())) return;
   throw new OnnxError(
-    "external-data",
+    "cannot-write",
     to,
     "it exists already",
     "Write elsewhere, or allow overwriting (`overwrite: true`, --force of the command)",
   );
 }
 
-async function copyChanged(from: string, to: string, changes: readonly Change[]): Promise<void> {
+type Append = (bytes: Uint8Array) => Promise<void>;
+
+async function copyChanged(from: string, append: Append, changes: readonly Change[]): Promise<void> {
   const input = await open(from, "r");
-  const output = await open(to, "w");
   try {
     const { size } = await input.stat();
     let position = 0;
     for (const change of changes) {
-      await copy(input, output, position, change.offset);
-      await copyRows(input, output, change);
+      await copy(input, append, position, change.offset);
+      await copyRows(input, append, change);
       position = change.offset + change.rows * change.rowBytes;
     }
-    await copy(input, output, position, size);
-    await output.sync();
+    await copy(input, append, position, size);
   } finally {
     await input.close();
-    await output.close();
   }
 }
 
-async function copy(input: FileHandle, output: FileHandle, from: number, to: number): Promise<void> {
-  for (let at = from; at < to; at += CHUNK) await output.write(await read(input, at, Math.min(CHUNK, to - at)));
+async function copy(input: FileHandle, append: Append, from: number, to: number): Promise<void> {
+  for (let at = from; at < to; at += CHUNK) await append(await read(input, at, Math.min(CHUNK, to - at)));
 }
 
-async function copyRows(input: FileHandle, output: FileHandle, change: Change): Promise<void> {
+async function copyRows(input: FileHandle, append: Append, change: Change): Promise<void> {
   const atATime = Math.max(1, Math.floor(CHUNK / change.rowBytes));
   for (let first = 0; first < change.rows; first += atATime) {
     const count = Math.min(atATime, change.rows - first);
     const bytes = await read(input, change.offset + first * change.rowBytes, count * change.rowBytes);
-    await output.write(change.apply(bytes, first));
+    await append(change.apply(bytes, first));
   }
 }
 

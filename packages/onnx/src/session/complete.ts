@@ -4,7 +4,7 @@ import type { Feeds } from "./feeds.js";
 
 /**
  * Feeds of a whole text for a model that wants more than the tokenizer gives: an attention mask of ones, positions counted
- * over the mask, token types of zero, an empty cache of past keys and values, and use of a cache where one is given.
+ * over the mask, token types of zero, places in an empty cache of past keys and values, that cache, and use of a cache where one is given.
  * @param inputs of the model; what it does not take is left out
  */
 export function completeFeeds(inputs: readonly ValueInfo[], given: Feeds): Record<string, HostTensor> {
@@ -29,6 +29,13 @@ export function completeFeeds(inputs: readonly ValueInfo[], given: Feeds): Recor
       dims: [1],
       data: Uint8Array.of(Number(Object.keys(given).some(isCache))),
     }),
+    cache_position: () => {
+      const past = Math.max(0, (mask?.dims[1] ?? length) - length);
+      return ints(
+        Array.from({ length }, (_, position) => past + position),
+        [length],
+      );
+    },
     num_logits_to_keep: () => ints([0], []),
   };
   const feeds: Record<string, HostTensor> = {};
@@ -50,8 +57,9 @@ function positions(mask: HostTensor, length: number): HostTensor {
   return ints(all, [values.length / length, length]);
 }
 
+/** Keys, values and states of tokens before: `past_key_values.0.key`, `past_conv.0`, `cache_params.0`; not where they stand. */
 function isCache(name: string): boolean {
-  return /^past|cache/.test(name);
+  return /^(past|cache(?!_position))/.test(name);
 }
 
 /** Past keys or values of no token. */

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
+import type { Graph } from "../graph/ir.js";
 import { cutsThatFit } from "./cuts.js";
+import { isRowwise } from "./feeds.js";
 
 const MB = 2 ** 20;
 const batch = { rows: 10, group: 1, isRowwise: true, memoryLimit: 100 * MB };
@@ -19,7 +21,7 @@ test("it is cut into what fits into the memory", () => {
   ];
   expect(cutsThatFit({ ...batch, usageOf: usageOf(30, 0.1) })).toEqual(parts);
   expect(cutsThatFit({ ...batch, isRowwise: false, usageOf: usageOf(30, 0.1) })).toEqual(parts);
-  expect(() => cutsThatFit({ ...batch, usageOf: usageOf(101, 0.1) })).toThrow(/1 rows would take 101 MB/);
+  expect(() => cutsThatFit({ ...batch, usageOf: usageOf(101, 0.1) })).toThrow(/1 row would take 101 MB/);
 });
 
 test("it is cut into what fits into the cache where rows are surely apart, groups kept whole", () => {
@@ -31,4 +33,21 @@ test("it is cut into what fits into the cache where rows are surely apart, group
   ]);
   expect(cutsThatFit({ ...rows, isRowwise: false })).toEqual([[0, 8]]);
   expect(cutsThatFit({ ...rows, group: undefined })).toEqual([[0, 8]]);
+});
+
+test.each([
+  ["MatMul", true],
+  ["DynamicQuantizeLinear", false],
+])("rows with %s between them are surely apart: %s", (op, isApart) => {
+  const shape = ["batch", 4];
+  const graph: Graph = {
+    name: "",
+    inputs: [{ name: "x", type: { dtype: "float32", shape } }],
+    outputs: [],
+    nodes: [{ name: "", op, domain: "", inputs: ["x"], outputs: ["y"], attributes: {} }],
+    initializers: new Map(),
+    types: new Map(),
+  };
+  const feeds = { x: { type: "float32", dims: [3, 4], data: new Float32Array(12) } };
+  expect(isRowwise(graph, feeds, "batch", 3, [shape])).toBe(isApart);
 });

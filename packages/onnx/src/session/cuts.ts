@@ -48,7 +48,7 @@ function refuseMemory(bytes: number, limit: number, rows: number): never {
   throw new OnnxError(
     "out-of-memory",
     "feeds",
-    `${rows} rows would take ${mega(bytes)} for activations, and there are ${mega(limit)}`,
+    `${rows} ${rows === 1 ? "row" : "rows"} would take ${mega(bytes)} for activations, and there are ${mega(limit)}`,
     "Pass fewer rows or shorter ones, or raise memoryLimit",
   );
 }

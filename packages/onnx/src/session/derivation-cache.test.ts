@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -70,8 +70,17 @@ test("a folder keeps a file for each derivation", async () => {
   try {
     const cache = folderCache(join(folder, "made/when/needed"));
     const first = await gradientsWith(cache);
-    expect(readdirSync(join(folder, "made/when/needed"))).toHaveLength(1);
+    const [file, ...others] = readdirSync(join(folder, "made/when/needed"));
+    expect(others).toEqual([]);
     expect(await gradientsWith(cache)).toEqual(first);
+    const path = join(folder, "made/when/needed", file!);
+    const whole = readFileSync(path);
+    writeFileSync(path, whole.subarray(0, whole.length / 2));
+    expect(await Promise.all([gradientsWith(cache), gradientsWith(cache)])).toEqual([first, first]);
+    expect(readFileSync(path)).toEqual(whole);
+    rmSync(path);
+    expect(await gradientsWith(cache)).toEqual(first);
+    expect(readdirSync(join(folder, "made/when/needed"))).toEqual([file]);
   } finally {
     rmSync(folder, { recursive: true });
   }

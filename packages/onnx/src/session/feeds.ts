@@ -108,9 +108,12 @@ function batchAxis(shape: readonly Dim[], batch: Dim | undefined, dims: readonly
   return dims.length >= 2 && dims[0] === rows && typeof shape[0] === "string" ? 0 : -1;
 }
 
-/** Whether the rows of the batch come first in every feed and in some outputs, and may be of any number. */
+/**
+ * Whether the rows of the batch can surely be computed apart: they come first in every feed and in some outputs, may be of any number,
+ * and no activation is quantised by a scale that all rows have a part in.
+ */
 export function isRowwise(
-  { inputs }: Graph,
+  { inputs, nodes }: Graph,
   feeds: Feeds,
   batch: Dim | undefined,
   rows: number,
@@ -119,9 +122,13 @@ export function isRowwise(
   const batches = new Set(inputs.map(({ type }) => type?.shape?.[0]).filter((dim) => typeof dim === "string"));
   return (
     inputs.every(({ name, type }) => batchAxis(type?.shape ?? [], batch, feeds[name]!.dims, rows) === 0) &&
-    outputs.every((shape) => batches.has(String(shape?.[0])))
+    outputs.every((shape) => batches.has(String(shape?.[0]))) &&
+    !nodes.some(({ op }) => SCALED_TOGETHER.has(op))
   );
 }
+
+/** Operators that take one scale over all rows of their input. */
+const SCALED_TOGETHER = new Set(["DynamicQuantizeLinear", "DynamicQuantizeMatMul"]);
 
 interface Elements {
   readonly length: number;

@@ -1,7 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
 import { freemem } from "node:os";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { save } from "microlora/node";
 import type { Tensor } from "../graph/ir.js";
 import { openFile, readModelFile } from "../graph/serde/node.js";
 import { mapTensors } from "../graph/tensors.js";
@@ -24,18 +26,16 @@ export async function openModel(source: ModelSource, options: OpenOptions): Prom
 }
 
 /**
- * A cache of derived graphs in a folder, a file each, which is made if it is not there. A file is whole or not there: it is
- * written beside its place and then moved.
+ * A cache of derived graphs in a folder, a file each, which is made if it is not there. A file is whole or not there, and is
+ * read as if it were not there if it cannot be read.
  */
 export function folderCache(folder: string): DerivationCache {
   const fileOf = (key: string) => join(folder, `${key}.derivation`);
   return {
-    get: (key) => (existsSync(fileOf(key)) ? readFileSync(fileOf(key)) : undefined),
-    set(key, bytes) {
-      mkdirSync(folder, { recursive: true });
-      const aside = `${fileOf(key)}.${process.pid}`;
-      writeFileSync(aside, bytes);
-      renameSync(aside, fileOf(key));
+    get: (key) => readFile(fileOf(key)).catch(() => undefined),
+    async set(key, bytes) {
+      await mkdir(folder, { recursive: true });
+      await save({ toBytes: () => bytes }, fileOf(key));
     },
   };
 }

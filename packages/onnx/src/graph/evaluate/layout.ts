@@ -41,14 +41,12 @@ export const flatten: Evaluator = (context) => {
   return reshaped(context, x, [elementCount(x.dims.slice(0, axis)), elementCount(x.dims.slice(axis))]);
 };
 
+/** An empty list of axes is none, as onnxruntime has it: all that are of size 1. */
 export const squeeze: Evaluator = (context) => {
   const x = context.input(0);
-  const axes = context.ints(1, "axes")?.map((axis) => frontAxis(axis, x.dims.length));
-  return reshaped(
-    context,
-    x,
-    x.dims.filter((size, axis) => !(axes?.includes(axis) ?? size === 1)),
-  );
+  const axes = (context.ints(1, "axes") ?? []).map((axis) => frontAxis(axis, x.dims.length));
+  const isKept = (size: number, axis: number) => (axes.length === 0 ? size !== 1 : !axes.includes(axis));
+  return reshaped(context, x, x.dims.filter(isKept));
 };
 
 export const unsqueeze: Evaluator = (context) => {
@@ -148,12 +146,16 @@ export const slice: Evaluator = (context) => {
   return [view(x, dims, strides, elementCount(dims) === 0 ? 0 : base)];
 };
 
-/** The first index of a slice, and how many there are. Source: onnx/docs/Operators.md, Slice */
+/**
+ * The first index of a slice, and how many there are. The largest int32 and int64 are no end at all: with negative steps, the
+ * slice goes on to the front. Source: onnx/docs/Operators.md, Slice; onnxruntime, slice_helper.h
+ */
 export function sliceRange(size: number, start: number, end: number, step: number): [first: number, count: number] {
   const clampTo = (value: number, low: number, high: number) =>
     Math.min(high, Math.max(low, value < 0 ? value + size : value));
   const first = step > 0 ? clampTo(start, 0, size) : clampTo(start, 0, size - 1);
-  const last = step > 0 ? clampTo(end, 0, size) : clampTo(end, -1, size - 1);
+  const isOpen = step < 0 && (end === 2 ** 31 - 1 || end >= 2 ** 63);
+  const last = step > 0 ? clampTo(end, 0, size) : isOpen ? -1 : clampTo(end, -1, size - 1);
   return [first, Math.max(0, Math.ceil((last - first) / step))];
 }
 

@@ -19,7 +19,7 @@ import { evaluateNode } from "../evaluate/evaluate.js";
 import { broadcastDims, broadcastStrides, offsets } from "../evaluate/indexing.js";
 import type { Dim, Tensor } from "../ir.js";
 import { dtypeOf as dtypeOfCode } from "../serde/tensor.js";
-import { type InferenceContext, type KnownInts, shapeOf } from "./context.js";
+import { hasInput, type InferenceContext, intsAt, type KnownInts, shapeOf } from "./context.js";
 
 /** More elements than any shape, list of axes or condition has. */
 const MOST = 128;
@@ -127,12 +127,16 @@ const sizeOfInput: Propagation = (context) => {
   return [shape && { dims: [], data: [productOf(shape)] }];
 };
 
-/** Sums and products of whole vectors. */
+/** Sums and products of whole vectors; of no axis, with `noop_with_empty_axes`, the vectors themselves. */
 function total(combine: (a: Dim, b: Dim) => Dim, start: Dim): Propagation {
   return (context) => {
     const known = context.known(0);
-    if (known?.dims.length !== 1 || !known.data.every((each) => each !== undefined)) return [];
-    const keepDims = intOf(context.node.attributes, "keepdims", 1) === 1;
+    const axes = intsAt(context, 1, "axes");
+    const isUncertain = hasInput(context, 1) && axes === undefined;
+    if (isUncertain || known?.dims.length !== 1 || !known.data.every((each) => each !== undefined)) return [];
+    const { attributes } = context.node;
+    if (!axes?.length && intOf(attributes, "noop_with_empty_axes", 0) === 1) return [known];
+    const keepDims = intOf(attributes, "keepdims", 1) === 1;
     return [{ dims: keepDims ? [1] : [], data: [known.data.reduce(combine, start)] }];
   };
 }

@@ -60,11 +60,13 @@ function reshapeTo(context: InferenceContext, wanted: readonly (Dim | undefined)
   return sizes.map((size, axis) => size ?? missing ?? unknownDim(context, axis));
 }
 
+/** An empty list of axes is none, as onnxruntime has it: all that are of size 1. */
 export const squeeze = reshaping((context, shape) => {
   const isGiven = hasInput(context, 1) || context.node.attributes.axes !== undefined;
   const axes = intsAt(context, 1, "axes")?.map((axis) => frontAxis(axis, shape.length));
-  if (axes !== undefined) return shape.filter((_, axis) => !axes.includes(axis));
-  return isGiven || shape.some((size) => typeof size === "string") ? undefined : shape.filter((size) => size !== 1);
+  if (axes === undefined && isGiven) return undefined;
+  if (axes !== undefined && axes.length > 0) return shape.filter((_, axis) => !axes.includes(axis));
+  return shape.some((size) => typeof size === "string") ? undefined : shape.filter((size) => size !== 1);
 });
 
 export const unsqueeze = reshaping((context, shape) => {
