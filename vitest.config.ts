@@ -5,7 +5,12 @@ const nodeMajor = Number(process.versions.node.split(".")[0]);
 
 export default defineConfig({
   test: {
-    include: ["packages/*/src/**/*.test.ts", "examples/**/*.test.ts"],
+    include: [
+      "packages/*/src/**/*.test.ts",
+      "examples/**/*.test.ts",
+      "bench/emoji/src/**/*.test.ts",
+      "scripts/**/*.test.ts",
+    ],
     pool: "forks",
     execArgv: nodeMajor < 22 ? ["--experimental-wasm-relaxed-simd"] : [],
     testTimeout: 60_000,

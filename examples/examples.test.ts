@@ -37,7 +37,6 @@ const says: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   "thumbs-up-and-down.js": [/thumbs up: a string quartet\nmusic for tonight: a string quartet/],
   "bring-your-peft-adapter.js": [
-    /8 modules of rank 2, for tiny\/llama: k_proj,o_proj,q_proj,v_proj/,
     /first logit: 0\.0004 without it, -0\.0498 with it/,
     /loss of one text 3\.67\d+, after one step 3\.6[0-6]\d+/,
     /back to PeftModel.from_pretrained: \d+ \+ \d+ bytes/,
@@ -52,6 +51,10 @@ const says: Readonly<Record<string, readonly RegExp[]>> = {
   "no-forgetting.js": [/lambda 0: loss of the first task 0\.[4-9]/, /lambda 10000: loss of the first task 0\.[0-2]/],
   "save-and-restore.js": [/same answers after a restart: true/, /wrong-base/],
   "serve-in-llama-cpp.js": [/\d+ bytes for 2 modules/, /for HuggingFaceTB\/SmolLM2-135M, read back the same: true/],
+  "users-that-survive.js": [
+    /the same click again: duplicate/,
+    /orange, after a restart: orange phone case\nthe same bits: true/,
+  ],
   "search-that-learns.js": [
     /clicked: orange phone case\norange: orange phone case/,
     /an orange one: orange phone case/,

@@ -1,45 +1,27 @@
-// Packs every package as npm would publish it, and checks the shape, the types and the size of what comes out, and that the
-// snippets of the documents compile against it.
-import { execFileSync } from "node:child_process";
+// Packs every package as npm would publish it, and checks the shape, the types and the size of what comes out.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
-import { build } from "esbuild";
 import { checkConsumer } from "./consumer.mjs";
-
-// Why 20 KB: a web page pays this before its first request is personalised; both WebAssembly builds are inlined in it.
-const CORE_LIMIT_BYTES = 20 * 1024;
+import { buildClean, packInto } from "./pack.mjs";
+import { checkShape } from "./shape.mjs";
+import { checkSizes } from "./sizes.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "microlora-pack-"));
-const tarballs = {};
-const run = (command, ...args) => execFileSync(command, args, { stdio: "inherit" });
 try {
-  for (const name of ["microlora", "formats", "embed", "onnx", "cli"]) {
-    const packed = execFileSync("npm", ["pack", "--json", "--pack-destination", folder, "-w", `packages/${name}`]);
-    const [{ name: packageName, filename, size, unpackedSize }] = Object.values(JSON.parse(packed));
-    console.log(`${name}: ${size} bytes packed, ${unpackedSize} unpacked`);
-    tarballs[packageName] = join(folder, filename);
-    run("npx", "publint", "run", "--strict", join(folder, filename));
-    if (name !== "cli") run("npx", "attw", join(folder, filename), "--profile", "esm-only");
+  buildClean();
+  const packed = packInto(folder);
+  for (const each of packed) {
+    console.log(`${each.folder}: ${each.size} bytes packed, ${each.unpackedSize} unpacked`);
+    await checkShape(each);
   }
   mkdirSync(join(folder, "consumer"));
-  checkConsumer(join(folder, "consumer"), tarballs);
+  checkConsumer(join(folder, "consumer"), Object.fromEntries(packed.map(({ name, tarball }) => [name, tarball])));
 } finally {
   rmSync(folder, { recursive: true });
 }
 
-const bundle = await build({
-  stdin: { contents: 'export { MicroLora } from "microlora";', resolveDir: "." },
-  bundle: true,
-  minify: true,
-  format: "esm",
-  target: "es2022",
-  write: false,
-});
-const bytes = gzipSync(bundle.outputFiles[0].contents, { level: 9 }).length;
-console.log(`import { MicroLora }: ${bytes} bytes gzipped, limit ${CORE_LIMIT_BYTES}`);
-if (bytes > CORE_LIMIT_BYTES) process.exitCode = 1;
+if (!(await checkSizes())) process.exitCode = 1;
 
 // What the README promises of names, seen from the repository's root.
 for (const name of [
@@ -49,6 +31,18 @@ for (const name of [
   "@microlora/formats",
   "@microlora/formats/node",
   "@microlora/embed",
+  "@microlora/embed/inline",
+  "@microlora/embed/inline-128",
+  "@microlora/onnx",
+  "@microlora/onnx/node",
+  "@microlora/onnx/graph",
+  "@microlora/chat",
+  "@microlora/chat/node",
+  "@microlora/store",
+  "@microlora/store/sqlite",
+  "@microlora/store/indexeddb",
+  "@microlora/server",
+  "@microlora/search",
 ])
   await import(name);
 const { version } = JSON.parse(readFileSync("packages/microlora/package.json", "utf8"));

@@ -6,10 +6,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-FORMATS=(safetensors peft onnx-bases gguf onnx-adapter combine)
+FORMATS=(safetensors peft onnx-bases gguf gguf-models layouts onnx-adapter combine)
 areas=("$@")
 if [ $# -eq 0 ]; then
-  areas=("${FORMATS[@]}" onnx)
+  areas=("${FORMATS[@]}" onnx gguf-models)
   for optional in "models:${ONNX_MODELS:=$(realpath -q ../shared/models || true)}" "crate:${PARITY_CRATE:=$(realpath -q ../shared/seed || true)}"; do
     if [ -d "${optional#*:}" ]; then areas+=("${optional%%:*}"); else echo "No folder for '${optional%%:*}': its golden files stay as they are."; fi
   done
@@ -27,13 +27,17 @@ npx tsc -b
 for area in "${areas[@]}"; do
   echo "== $area"
   case $area in
-    gguf)
+    gguf | gguf-models)
       # Has the sources of llama.cpp, and with them its converter.
       npm --prefix packages/formats/witness/llama-cpp ci --omit=optional --no-audit --no-fund
-      "$PYTHON" packages/formats/witness/goldens.py gguf ;;
+      "$PYTHON" packages/formats/witness/goldens.py "$area" ;;
     onnx)
       "$PYTHON" packages/onnx/fixtures/operators.py packages/onnx/fixtures/operators.jsonl.gz
       "$PYTHON" packages/onnx/witness/gradients.py packages/onnx/fixtures/gradients.jsonl.gz ;;
+    gguf-models)
+      "$PYTHON" packages/onnx/goldens/gguf_models.py
+      npm --prefix packages/formats/witness/llama-cpp ci --no-audit --no-fund
+      "$PYTHON" packages/onnx/goldens/gguf_llama_cpp.py ;;
     models) "$PYTHON" packages/onnx/goldens/make.py "$ONNX_MODELS" packages/onnx/goldens ;;
     crate) node packages/formats/witness/original/goldens.mjs "$PARITY_CRATE" ;;
     *) "$PYTHON" packages/formats/witness/goldens.py "$area" ;;

@@ -3,10 +3,10 @@
 //   node tasks.mjs FOLDER minilm     embeddings that minilm.py wrote there
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { embedCorpus, loadCorpus } from "../../../packages/cli/dist/demo/corpus.js";
-import { TASK, TUNING_GROUPS } from "../../../packages/cli/dist/demo/hyperparameters.js";
-import { buildTask, swapHalves } from "../../../packages/cli/dist/demo/task.js";
 import { loadEmbedder } from "../../../packages/embed/dist/node.js";
+import { embedCorpus, loadCorpus } from "../../emoji/dist/corpus.js";
+import { TASK, TUNING_GROUPS } from "../../emoji/dist/hyperparameters.js";
+import { buildTask, swapHalves } from "../../emoji/dist/task.js";
 
 const [folder, source = "static"] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });

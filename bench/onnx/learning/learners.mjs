@@ -1,10 +1,10 @@
 import { performance } from "node:perf_hooks";
-import { Evaluator, IDENTITY } from "../../../packages/cli/dist/demo/evaluate.js";
-import { LEARNERS, TASK } from "../../../packages/cli/dist/demo/hyperparameters.js";
-import { createLearner } from "../../../packages/cli/dist/demo/learners.js";
-import { learnFrom } from "../../../packages/cli/dist/demo/user.js";
 import { adamw } from "../../../packages/microlora/dist/index.js";
 import { infoNce } from "../../../packages/onnx/dist/node.js";
+import { Evaluator, IDENTITY } from "../../emoji/dist/evaluate.js";
+import { LEARNERS, TASK } from "../../emoji/dist/hyperparameters.js";
+import { createLearner } from "../../emoji/dist/learners.js";
+import { learnFrom } from "../../emoji/dist/user.js";
 
 /** Modules of MiniLM that get adapters, and their rank. The first has as many parameters as slow weights of rank 8 have. */
 export const PLACES = {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { interval95, mean } from "../../../packages/cli/dist/demo/statistics.js";
+import { interval95, mean } from "../../emoji/dist/statistics.js";
 
 const read = (name) => {
   const path = join(import.meta.dirname, "results", name);

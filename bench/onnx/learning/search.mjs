@@ -5,12 +5,12 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isDeepStrictEqual, parseArgs } from "node:util";
-import { loadCorpus } from "../../../packages/cli/dist/demo/corpus.js";
-import { Evaluator, IDENTITY } from "../../../packages/cli/dist/demo/evaluate.js";
-import { TASK } from "../../../packages/cli/dist/demo/hyperparameters.js";
-import { groupsAmong } from "../../../packages/cli/dist/demo/options.js";
-import { buildTask } from "../../../packages/cli/dist/demo/task.js";
 import { EmbeddingIndex } from "../../../packages/microlora/dist/index.js";
+import { loadCorpus } from "../../emoji/dist/corpus.js";
+import { Evaluator, IDENTITY } from "../../emoji/dist/evaluate.js";
+import { TASK } from "../../emoji/dist/hyperparameters.js";
+import { groupsAmong } from "../../emoji/dist/options.js";
+import { buildTask } from "../../emoji/dist/task.js";
 import { PLACES, personalizer, scoresOf, transformer } from "./learners.mjs";
 import { machine } from "./machine.mjs";
 import { openMiniLm } from "./minilm.mjs";

@@ -3,8 +3,8 @@ import { createRequire } from "node:module";
 import { convert } from "./adapters/convert.js";
 import { inspect } from "./adapters/inspect.js";
 import { merge } from "./adapters/merge.js";
-import { demo } from "./demo/demo.js";
-import { DEMO_USAGE } from "./demo/options.js";
+import { chat } from "./chat/chat.js";
+import { DEMO_USAGE, demo } from "./demo/demo.js";
 import { refusalOf } from "./refusal.js";
 import { createTerminal, type Terminal } from "./terminal.js";
 import { tryIt } from "./try/try.js";
@@ -12,11 +12,38 @@ import { UsageError } from "./usage-error.js";
 
 type Command = (args: readonly string[], terminal: Terminal) => Promise<void>;
 
-const COMMANDS: Readonly<Record<string, Command>> = { demo, try: tryIt, inspect, convert, merge, help };
+const COMMANDS: Readonly<Record<string, Command>> = {
+  demo,
+  try: tryIt,
+  chat,
+  // The server is loaded by those who serve only.
+  serve: async (...given) => (await import("./serve/serve.js")).serve(...given),
+  keys: async (...given) => (await import("./serve/keys.js")).keys(...given),
+  backup: async (...given) => (await import("./serve/backup.js")).backup(...given),
+  restore: async (...given) => (await import("./serve/backup.js")).restore(...given),
+  inspect,
+  convert,
+  merge,
+  help,
+};
 
 async function help(_: readonly string[], terminal: Terminal): Promise<void> {
-  terminal.print(DEMO_USAGE);
+  terminal.print(`${DEMO_USAGE}
+
+${COMMANDS_USAGE}`);
 }
+
+const COMMANDS_USAGE = `microlora try                               search for yourself and see it learn
+microlora chat [MODEL]                      talk to a language model that remembers what you tell it
+microlora serve [--data FOLDER]             embeddings, search and feedback over HTTP, learned per user
+microlora keys add|list|remove              who may call the service
+microlora backup TO, microlora restore FROM the service's folder
+microlora inspect FILE                      what an adapter or a model holds
+microlora convert IN OUT                    an adapter in another format
+microlora merge MODEL ADAPTER OUT           an adapter into the weights of a model
+microlora --version
+
+Each has a --help of its own.`;
 
 /** Runs the command that the arguments name, the demo if none. @returns the exit code */
 async function main(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -44,7 +71,7 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
   }
 }
 
-// `microlora inspect … | head` closes the pipe early, which is no error of ours.
+// `microlora inspect … | head` closes the pipe early, which is not an error of ours.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
   process.exit();

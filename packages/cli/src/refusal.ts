@@ -1,9 +1,10 @@
+import { ChatError } from "@microlora/chat";
 import { FormatError } from "@microlora/formats";
 import { OnnxError } from "@microlora/onnx";
 import { MicroLoraError } from "microlora";
 import { UsageError } from "./usage-error.js";
 
-/** What is not done, and why: its reader needs no stack. */
+/** A refusal for the person at the terminal, printed without a stack. */
 export class Refusal extends Error {
   override readonly name = "Refusal";
 
@@ -16,7 +17,7 @@ export class Refusal extends Error {
   }
 }
 
-const OURS = [UsageError, MicroLoraError, FormatError, OnnxError];
+const OURS = [UsageError, MicroLoraError, FormatError, OnnxError, ChatError];
 
 /** An error that says all that its reader needs, as that; undefined for one of which the stack is wanted. */
 export function refusalOf(error: unknown): Refusal | undefined {
@@ -34,7 +35,7 @@ export async function ofFile<T>(path: string, action: () => T | Promise<T>): Pro
   } catch (error) {
     const refusal = refusalOf(error);
     // What concerns a file as a whole names it already, be it this one or another.
-    const isNamed = refusal?.code?.startsWith("cannot-") || refusal?.message.startsWith(path);
+    const isNamed = refusal?.code?.startsWith("cannot-") || refusal?.message.startsWith(`${path}: `);
     if (refusal === undefined || isNamed) throw error;
     throw new Refusal(`${path}: ${refusal.message}`, refusal.code, { cause: error });
   }

@@ -52,3 +52,8 @@ export function columns(rows: readonly (readonly string[])[], gap = "   "): stri
 export function visible(text: string): string {
   return text.replace(/\p{C}/gu, "\ufffd");
 }
+
+/** Prints warnings, one line each, beside the output. */
+export function printWarnings(warnings: readonly string[]): void {
+  for (const warning of warnings) process.stderr.write(`warning: ${visible(warning)}\n`);
+}

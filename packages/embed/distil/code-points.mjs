@@ -2,7 +2,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { WEIGHTS_URL } from "../dist/index.js";
 import { readWeights } from "../dist/weights.js";
 import { createWordPiece } from "../dist/word-piece.js";
 
@@ -10,7 +9,9 @@ const [model, packages] = process.argv.slice(2);
 const { Tokenizer } = await import(pathToFileURL(join(packages, "@huggingface/tokenizers/dist/tokenizers.mjs")).href);
 const json = (file) => JSON.parse(readFileSync(join(model, file), "utf8"));
 const library = new Tokenizer(json("tokenizer.json"), json("tokenizer_config.json"));
-const ours = createWordPiece(readWeights(readFileSync(WEIGHTS_URL)).vocabulary);
+const ours = createWordPiece(
+  readWeights(readFileSync(new URL("../weights/minilm-static-256.bin", import.meta.url))).vocabulary,
+);
 
 const tokenizers = {
   "this package": (text) => {

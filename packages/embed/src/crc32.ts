@@ -17,9 +17,12 @@ function buildTables(): Int32Array {
   return tables;
 }
 
-/** CRC-32 of zlib and PNG (ISO 3309) as an unsigned number. */
-export function crc32(bytes: Uint8Array): number {
-  let crc = -1;
+/**
+ * CRC-32 of zlib and PNG (ISO 3309) as an unsigned number.
+ * @param before the CRC-32 of the bytes that come before these (default 0: there are none)
+ */
+export function crc32(bytes: Uint8Array, before = 0): number {
+  let crc = ~before;
   let at = 0;
   for (const end = bytes.length - 3; at < end; at += 4) {
     crc ^= bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);

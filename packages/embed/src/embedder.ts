@@ -1,18 +1,26 @@
-import { EmbedError } from "./errors.js";
-import { readWeights } from "./weights.js";
+import { crc32 } from "./crc32.js";
+import { EmbedError, shown } from "./errors.js";
+import { readWeights, type Weights } from "./weights.js";
 import { createWordPiece } from "./word-piece.js";
 
-/** What a caller may choose about an embedder. */
+/** Options of an embedder. */
 export interface EmbedderOptions {
-  /** Width of the vectors, from 1 to that of the weights, which is the default; components come in order of importance. */
+  /** Width of the vectors, from 1 to the weights' own width (default). Components come in order of importance. */
   readonly dimensions?: number;
-  /** Tokens of a text that count; the rest is not read (default 512). */
+  /** Number of tokens of a text that are read; 512 by default. */
   readonly maxTokens?: number;
 }
 
 /** Turns texts into unit vectors whose dot product says how alike in meaning they are. */
 export interface TextEmbedder {
+  /** Width of the vectors. */
   readonly dimensions: number;
+
+  /**
+   * Tells this embedder's vectors from others': two embedders of one fingerprint give a text the same vector, on every platform,
+   * except for texts longer than the smaller `maxTokens`. Say it with what is learned from the vectors (`baseModel`).
+   */
+  readonly fingerprint: string;
 
   /**
    * The embedding of a text: [dimensions], of unit length, or all zeros if no token of the text is known.
@@ -53,7 +61,9 @@ const UNITS_PER_TOKEN = 64;
  * @throws EmbedError `invalid-option`, or what {@link readWeights} throws
  */
 export function createEmbedder(bytes: Uint8Array, options: EmbedderOptions = {}): TextEmbedder {
-  const { dimensions: width, vocabulary, scales, codes } = readWeights(bytes);
+  checkOptions(options);
+  const weights = readWeights(bytes);
+  const { dimensions: width, vocabulary, scales, codes } = weights;
   const dimensions = integerOption("dimensions", options.dimensions ?? width, width);
   const maxTokens = integerOption("maxTokens", options.maxTokens ?? DEFAULT_MAX_TOKENS, 2 ** 24);
   const tokenizer = createWordPiece(vocabulary);
@@ -77,8 +87,13 @@ export function createEmbedder(bytes: Uint8Array, options: EmbedderOptions = {})
     return out;
   }
 
+  let fingerprint: string | undefined;
   return {
     dimensions,
+    get fingerprint() {
+      fingerprint ??= fingerprintOf(weights, dimensions);
+      return fingerprint;
+    },
     embed: (text) => embedInto(text, new Float32Array(dimensions)),
     embedInto,
     embedBatch(texts) {
@@ -88,9 +103,34 @@ export function createEmbedder(bytes: Uint8Array, options: EmbedderOptions = {})
   };
 }
 
+/** Changes when the same weights give other vectors: by another tokenizer, say. */
+const ALGORITHM = "static-wordpiece-1";
+
+/** Over the weights that count: a file that was cut to these dimensions has the same. */
+function fingerprintOf({ dimensions: width, scales, codes, vocabularyBytes }: Weights, dimensions: number): string {
+  const bytes = new Uint8Array(codes.buffer, codes.byteOffset, codes.length);
+  let crc = crc32(vocabularyBytes);
+  crc = crc32(new Uint8Array(scales.buffer), crc);
+  for (let row = 0; row < scales.length; row++) {
+    crc = crc32(bytes.subarray(row * width, row * width + dimensions), crc);
+  }
+  return `${ALGORITHM}:${scales.length}x${dimensions}:${crc.toString(16).padStart(8, "0")}`;
+}
+
+function checkOptions(options: EmbedderOptions): void {
+  const names: readonly string[] = ["dimensions", "maxTokens"];
+  if (typeof options !== "object" || options === null) {
+    throw new EmbedError("invalid-option", "options", `got ${shown(options)}`, "Pass an object");
+  }
+  for (const name of Object.keys(options)) {
+    if (names.includes(name)) continue;
+    throw new EmbedError("invalid-option", name, "there is no such option", `There are ${names.join(" and ")}`);
+  }
+}
+
 function integerOption(name: string, value: number, most: number): number {
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new EmbedError("invalid-option", name, `got ${String(value)}`, `Give an integer from 1 to ${most}`);
+  throw new EmbedError("invalid-option", name, `got ${shown(value)}`, `Give an integer from 1 to ${most}`);
 }
 
 function notAString(value: unknown): EmbedError {

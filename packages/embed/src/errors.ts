@@ -1,3 +1,5 @@
+import { MicroLoraError } from "microlora";
+
 /** Every reason for which the embedder refuses something; a caller may switch on it. */
 export type EmbedErrorCode =
   | "checksum-mismatch"
@@ -10,8 +12,8 @@ export type EmbedErrorCode =
   | "weights-unavailable"
   | "wrong-length";
 
-/** The one error this package throws: a literal `code`, `where` it happened, and a message that says what to do. */
-export class EmbedError extends Error {
+/** The one error of this package: a literal `code`, `where` it happened, and a message that says what to do. */
+export class EmbedError extends MicroLoraError {
   override readonly name = "EmbedError";
 
   /**
@@ -21,18 +23,19 @@ export class EmbedError extends Error {
    * @param remedy what the caller can do
    */
   constructor(
-    readonly code: EmbedErrorCode,
-    readonly where: string,
+    override readonly code: EmbedErrorCode,
+    where: string,
     problem: string,
     remedy: string,
     options?: ErrorOptions,
   ) {
-    super(`${where}: ${problem}. ${remedy}.`, options);
+    super(code, where, problem, remedy, options);
   }
 }
 
-/** The error for weights that could not be had from where they should be. */
-export function weightsUnavailable(url: URL, cause: unknown, remedy: string): EmbedError {
-  const problem = cause instanceof Error ? cause.message : String(cause);
-  return new EmbedError("weights-unavailable", String(url), problem, remedy, { cause });
+/** A value as an error message shows it: short, and safe whatever a caller put there. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
+  return typeof value === "function" ? "a function" : String(value);
 }

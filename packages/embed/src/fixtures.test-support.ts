@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { crc32 } from "node:zlib";
-import { WEIGHTS_URL } from "./index.js";
 
 /** Ids by Python's tokenizers. */
 export interface TokensFixture {
@@ -23,8 +22,8 @@ export function readFixture<T>(name: string): T {
 }
 
 /** The bytes of the package's weights. */
-export function packagedWeights(): Uint8Array {
-  return readFileSync(WEIGHTS_URL);
+export function packagedWeights(width: 128 | 256 = 256): Uint8Array {
+  return readFileSync(new URL(`../weights/minilm-static-${width}.bin`, import.meta.url));
 }
 
 /** Fields of a small weights file, true or lying. */

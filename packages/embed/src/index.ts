@@ -1,34 +1,19 @@
-import { createEmbedder, type EmbedderOptions, type TextEmbedder } from "./embedder.js";
-import { weightsUnavailable } from "./errors.js";
+// The entry for browsers and bundlers, which put the weights behind an address.
+import type { TextEmbedder } from "./embedder.js";
+import { type LoadOptions, loadFrom } from "./load.js";
+import { weightsUrl } from "./weights-url.js";
 
-export { createEmbedder, type EmbedderOptions, type TextEmbedder } from "./embedder.js";
-export { EmbedError, type EmbedErrorCode } from "./errors.js";
-
-/** Where the weights of the default model lie, beside the package's code. */
-export const WEIGHTS_URL: URL = new URL("../weights/minilm-static-256.bin", import.meta.url);
-
-/** {@link EmbedderOptions}, and where the weights come from. */
-export interface LoadOptions extends EmbedderOptions {
-  /** Bytes of a weights file, or where to get one (default {@link WEIGHTS_URL}). */
-  readonly weights?: Uint8Array | URL;
-}
+export * from "./api.js";
+export { weightsUrl } from "./weights-url.js";
 
 /**
- * Loads the embedder, fetching the weights unless their bytes are given.
+ * Loads the embedder. Its weights are read from the package in Node, Deno and Bun, and fetched from {@link weightsUrl} elsewhere,
+ * unless an option says where they are.
  *
- * @throws EmbedError `weights-unavailable`, or what {@link createEmbedder} throws
+ * @param options `dimensions` up to 128 take the smaller of the two files
+ * @throws EmbedError `weights-unavailable`, `not-weights`, `truncated-weights`, `corrupt-weights`, `checksum-mismatch`,
+ * `unsupported-version`, `invalid-option`; the signal's reason if it is aborted; what `onProgress` throws
  */
-export async function loadEmbedder({ weights = WEIGHTS_URL, ...options }: LoadOptions = {}): Promise<TextEmbedder> {
-  return createEmbedder(weights instanceof Uint8Array ? weights : await fetchBytes(weights), options);
-}
-
-async function fetchBytes(url: URL): Promise<Uint8Array> {
-  try {
-    const response = await fetch(url);
-    if (!response.ok) throw new Error(`HTTP status ${response.status}`);
-    return new Uint8Array(await response.arrayBuffer());
-  } catch (cause) {
-    const remedy = "Serve the package's weights folder there, or hand in the bytes as the option `weights`";
-    throw weightsUnavailable(url, cause, remedy);
-  }
+export async function loadEmbedder(options: LoadOptions = {}): Promise<TextEmbedder> {
+  return loadFrom(options, ({ dimensions }) => weightsUrl(dimensions));
 }

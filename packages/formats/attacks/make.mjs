@@ -5,6 +5,7 @@ import { bincode } from "./bincode.mjs";
 import { gguf } from "./gguf.mjs";
 import { onnxAdapter } from "./onnx-adapter.mjs";
 import { peft } from "./peft.mjs";
+import { pytorch } from "./pytorch.mjs";
 import { safetensors } from "./safetensors.mjs";
 
 const FILES = join(import.meta.dirname, "fixtures");
@@ -21,6 +22,7 @@ for (const [format, extension, attacks] of [
   ["onnx_adapter", "onnx_adapter", onnxAdapter],
   ["safetensors", "safetensors", safetensors],
   ["bincode", "bin", bincode],
+  ["pytorch", "pt", pytorch],
 ]) {
   for (const [name, [code, bytes]] of Object.entries(attacks)) {
     writeFileSync(join(folder(format), `${name}.${extension}`), bytes);

@@ -36,7 +36,7 @@ function slow() {
     tensors[`base_model.model.m${i}.lora_A.weight`] = { dtype: "F32", shape: [1, 1] };
     tensors[`base_model.model.m${i}.lora_B.weight`] = { dtype: "F32", shape: [1, 1] };
   }
-  return folder({ ...CONFIG, alpha_pattern: patterns(300, (i) => `[a-z]*${i}x`) }, tensors);
+  return folder({ ...CONFIG, r: 1, alpha_pattern: patterns(2000, (i) => `[a-z]*${i}x`) }, tensors);
 }
 
 /** name: [code, { config, weights }] */
@@ -58,7 +58,11 @@ export const peft = {
   "base-model-object": ["bad-config", withConfig({ base_model_name_or_path: { toString: 1 } })],
   "another-method": ["unsupported-variant", withConfig({ peft_type: "LOHA" })],
   "a-method-named-constructor": ["unsupported-variant", withConfig({ peft_type: "constructor" })],
-  dora: ["unsupported-variant", withConfig({ use_dora: true })],
+  "dora-without-magnitudes": ["missing-tensor", withConfig({ use_dora: true })],
+  "use-dora-text": ["bad-config", withConfig({ use_dora: "yes" })],
+  "rank-of-another-file": ["bad-shape", withConfig({ r: 16 })],
+  "rank-pattern-to-text": ["bad-config", withConfig({ rank_pattern: { q_proj: "2" } })],
+  "an-adapter-of-mlx": ["not-this-format", folder({ fine_tune_type: "lora", lora_parameters: { rank: 2, scale: 2 } })],
   "a-variant-of-tomorrow": ["unsupported-variant", withConfig({ use_tomorrow: true })],
   "activated-lora": ["unsupported-variant", withConfig({ alora_invocation_tokens: [1] })],
   pissa: ["unsupported-variant", withConfig({ init_lora_weights: "pissa" })],
@@ -70,11 +74,18 @@ export const peft = {
   "pattern-that-repeats-without-end": ["bad-config", pattern("((((((a{1000}){1000}){1000}){1000}){1000}){1000})")],
   "patterns-that-take-long-to-compile": [
     "too-large",
-    withConfig({ alpha_pattern: patterns(60, (i) => `\\pL{1000}${i}`) }),
+    withConfig({ alpha_pattern: patterns(60, (i) => `[a-z]{4000}${i}`) }),
   ],
   "patterns-that-take-long-to-match": ["too-large", slow()],
-  "base-model-outside": ["bad-config", withConfig({ base_model_name_or_path: "../../../../etc/passwd" })],
-  "base-model-outside-of-windows": ["bad-config", withConfig({ base_model_name_or_path: "models\\..\\..\\secret" })],
+  "pattern-that-nests-deep": ["bad-config", pattern("(".repeat(20_000) + ")".repeat(20_000))],
+  "pattern-that-repeats-nothing": [
+    "bad-value",
+    withConfig({ alpha_pattern: { "((((){1000}){1000}){1000}){1000}": 2 }, lora_dropout: 2 }),
+  ],
+  "pattern-that-backtracks-elsewhere": [
+    "bad-value",
+    withConfig({ alpha_pattern: { "([a-z_.0-9]+)+$x": 2 }, lora_dropout: 2 }),
+  ],
   "tensor-outside-of-the-model": ["bad-name", withTensors({ ...PAIR, "../../etc/passwd": B })],
   "tensor-proto": ["bad-name", withTensors({ ...PAIR, PROTO: B })],
   "a-without-b": ["missing-tensor", withTensors({ [`${MODULE}.lora_A.weight`]: A })],
@@ -93,10 +104,37 @@ export const peft = {
     "unsupported-variant",
     withTensors({ ...PAIR, [`${MODULE}.lora_A.weight`]: { dtype: "F32", shape: [2, 2, 1, 2] } }),
   ],
-  "magnitudes-of-dora": [
-    "unsupported-variant",
-    withTensors({ ...PAIR, [`${MODULE}.lora_magnitude_vector`]: { dtype: "F32", shape: [3] } }),
+  "magnitudes-without-dora": [
+    "unexpected-tensor",
+    folder(
+      { ...CONFIG, use_dora: false },
+      { ...PAIR, [`${MODULE}.lora_magnitude_vector`]: { dtype: "F32", shape: [3] } },
+    ),
   ],
+  "magnitudes-too-many": [
+    "bad-shape",
+    withTensors({ ...PAIR, [`${MODULE}.lora_magnitude_vector`]: { dtype: "F32", shape: [4] } }),
+  ],
+  "adapters-of-two-names": [
+    "several-adapters",
+    withTensors({
+      ...PAIR,
+      [`${MODULE}.lora_A.other.weight`]: A,
+      [`${MODULE}.lora_B.other.weight`]: B,
+    }),
+  ],
+  "a-key-twice-but-for-a-wrapper": [
+    "duplicate-name",
+    withTensors({ ...PAIR, [`_orig_mod.${MODULE}.lora_A.weight`]: A }),
+  ],
+  "weights-a-git-lfs-pointer": [
+    "not-this-format",
+    {
+      ...folder(CONFIG),
+      weights: Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 134217728\n"),
+    },
+  ],
+  "config-an-html-page": ["not-this-format", { ...folder(CONFIG), config: Buffer.from("<!DOCTYPE html><html><head>") }],
   "whole-numbers": [
     "unsupported-dtype",
     withTensors({ ...PAIR, [`${MODULE}.lora_A.weight`]: { dtype: "I16", shape: [2, 4] } }),

@@ -35,7 +35,6 @@ export const safetensors = {
   "deep-metadata": ["bad-header", file(`{"__metadata__":{"a":${deep(20_000)}}}`, u8())],
   "metadata-of-numbers": ["bad-header", metadata({ adapter_config: 4 })],
   "metadata-a-list": ["bad-header", metadata([])],
-  "metadata-null": ["bad-header", metadata(null)],
   "duplicate-tensor": ["duplicate-name", textOfA(`"${B}"`, `"${A}"`)],
   "duplicate-offsets": [
     "duplicate-name",

@@ -17,3 +17,4 @@ npm --prefix llama-cpp ci --omit=optional --no-audit --no-fund
 (cd ../../.. && npx tsc -b)
 "$PYTHON" check.py
 "$PYTHON" check_safetensors.py
+node llama-cpp/models.mjs

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import combine_goldens
 import gguf_goldens
+import gguf_models
+import layout_goldens
 import made_by
 import onnx_adapter_goldens
 import onnx_bases
@@ -28,6 +30,8 @@ AREAS = {
     "peft": (write_peft, SOURCES / "peft" / "fixtures"),
     "onnx-bases": (onnx_bases.write, SOURCES / "picture" / "fixtures"),
     "gguf": (gguf_goldens.write, SOURCES / "gguf" / "fixtures"),
+    "gguf-models": (gguf_models.write, SOURCES / "gguf" / "models" / "fixtures"),
+    "layouts": (layout_goldens.write, SOURCES / "layouts" / "fixtures"),
     "onnx-adapter": (onnx_adapter_goldens.write, SOURCES / "onnx-adapter" / "fixtures"),
     "combine": (combine_goldens.write, SOURCES / "combine" / "fixtures"),
 }

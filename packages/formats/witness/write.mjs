@@ -7,7 +7,7 @@ const folder = process.argv[2];
 const { gguf, onnx_adapter } = FILE_FORMATS;
 const fixtures = join(import.meta.dirname, "../src");
 const bases = {
-  llama: { architecture: "llama", attentionHeads: 4, keyValueHeads: 2 },
+  llama: { architecture: "llama", attentionHeads: 4, keyValueHeads: 2, tiedHead: false },
   gpt2: { architecture: "gpt2", attentionHeads: 4, keyValueHeads: 4 },
 };
 

@@ -13,8 +13,12 @@ const OPTIONS = [
 /** Options of each build beyond the common ones. */
 const BUILDS = { simd: [], relaxed: ["--enable", "relaxed-simd"] };
 
-/** The modules: what every adapter needs, and what only some ways of learning need. */
-const ENTRIES = { "index.ts": "", "learning.ts": "learning-" };
+/** The modules: the kernels of every adapter, of some ways of learning, and of rows in few bits. */
+const ENTRIES = {
+  "index.ts": { prefix: "", builds: ["simd", "relaxed"] },
+  "learning.ts": { prefix: "learning-", builds: ["simd", "relaxed"] },
+  "rows.ts": { prefix: "rows-", builds: ["simd"] },
+};
 
 /** @returns {Promise<Uint8Array>} the WebAssembly binary of the sources beside this file */
 async function compile(entry, extraOptions) {
@@ -48,9 +52,9 @@ function encode(bytes) {
 /** @returns {Promise<{ path: string, text: string }[]>} the generated files, as they should be */
 export async function generate() {
   const files = [];
-  for (const [entry, prefix] of Object.entries(ENTRIES)) {
-    for (const [name, options] of Object.entries(BUILDS)) {
-      const text = JSON.stringify(encode(await compile(entry, options)));
+  for (const [entry, { prefix, builds }] of Object.entries(ENTRIES)) {
+    for (const name of builds) {
+      const text = JSON.stringify(encode(await compile(entry, BUILDS[name])));
       files.push({
         path: fileURLToPath(new URL(`../src/kernels/${prefix}${name}.generated.ts`, import.meta.url)),
         text: `// Written by assembly/build.mjs; do not edit.\nexport const code =\n  ${text};\n`,

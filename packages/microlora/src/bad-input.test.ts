@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import type { LearningConfig } from "./adapter/config.js";
+import { EwcState } from "./adapter/ewc-state.js";
+import type { GradientFeedback } from "./adapter/feedback.js";
+import { MicroLora } from "./adapter/micro-lora.js";
 import { expectRefusal, expectSameBytes, thrownBy } from "./base/refusals.test-support.js";
 import { floats, withElement } from "./base/samples.test-support.js";
 import { KERNELS_NAMES, type KernelsName } from "./kernels/contract.js";
-import { EwcState } from "./learn/ewc-state.js";
-import type { Feedback } from "./learn/feedback.js";
-import { MicroLora } from "./micro-lora.js";
 
 const IN = 7;
 const OUT = 5;
@@ -110,7 +110,7 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
   ] as const)("%s: %s %s", async (code, field, value) => {
     using lora = await midLife(kernels);
     const before = lora.toBytes();
-    const feedback = { gradient, [field]: value } as Feedback;
+    const feedback = { gradient, [field]: value } as GradientFeedback;
     expectRefusal(() => lora.learn(x, feedback), code, `feedback.${field}`);
     expectRefusal(() => lora.adapt(x, feedback), code, `feedback.${field}`);
     expectSameBytes(lora.toBytes(), before);
@@ -119,7 +119,7 @@ describe.each(KERNELS_NAMES)("%s kernels", (kernels) => {
   test.each([{}, { quality: 0.9 }, { reward: 1 }, { quality: 0, gradient }, { chosen: 1, gradient }, { rating: 1 }])(
     "there is nothing to learn from %o",
     async (wrong) => {
-      const feedback = wrong as unknown as Feedback;
+      const feedback = wrong as unknown as GradientFeedback;
       using lora = await midLife(kernels);
       const before = lora.toBytes();
       expectRefusal(() => lora.learn(x, feedback), "nothing-to-learn-from", "feedback");

@@ -1,5 +1,5 @@
+import type { MicroLora } from "./adapter/micro-lora.js";
 import { floats } from "./base/samples.test-support.js";
-import type { MicroLora } from "./micro-lora.js";
 import { load, save } from "./node.js";
 
 /** One step of learning that depends on nothing but the state. */

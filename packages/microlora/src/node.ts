@@ -1,105 +1,165 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { randomUUID } from "node:crypto";
-import { open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
-import { METHODS } from "./learn/methods.js";
-import { Learner } from "./learner.js";
-import { type LoadOptions, MicroLora } from "./micro-lora.js";
-import { Personalizer } from "./personalizer.js";
+import { readFile } from "node:fs/promises";
+import { type LoadOptions, MicroLora } from "./adapter/micro-lora.js";
+import { refuseConfig, withDefaults } from "./base/check.js";
+import { type Doing, onDisk } from "./files/file-error.js";
+import type { Place } from "./files/lock.js";
+import { type Part, replace } from "./files/replace.js";
+import { pathOf, targetOf } from "./files/target.js";
+import { inTurn } from "./files/turns.js";
+import { checkVersion, type Over, remember, versionOf } from "./files/versions.js";
+import { METHODS } from "./learner/all-methods.js";
+import { Learner } from "./learner/learner.js";
+import { Personalizer } from "./search/personalizer.js";
 
 /** Anything that has a byte form: a `MicroLora`, a `Learner`, a `Personalizer`, a `ModelLearner` of `@microlora/onnx`. */
 export interface Saveable {
   toBytes(): Uint8Array | Promise<Uint8Array>;
 }
 
-/** How old a temporary file is that no save can still be writing; also how long a folder is not looked through again. */
-const STALE_MILLISECONDS = 10 * 60_000;
-const TEMPORARY = /\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.mlora-tmp$/;
-const sweptAt = new Map<string, number>();
+/** What a caller may choose about `save`. */
+export interface SaveOptions {
+  /**
+   * What the file has to hold before it is replaced: "known", what this state was loaded from or saved as there, and anything
+   * if it was neither; "nothing", so that there may be no file yet; or "anything". Default: "known".
+   */
+  readonly over?: Over;
+}
 
-/** A file that is to be written: its path, and what gives its bytes one part after the other. */
+/** A file that is to be written: its path, and what gives its bytes, one piece after the other. */
 export interface Replacement {
-  readonly path: string;
+  readonly path: string | URL;
   readonly write: (append: (bytes: Uint8Array) => Promise<void>) => Promise<void>;
 }
 
 /**
- * Writes the state to a file so that a kill at any moment leaves the old file or the new one. A kill may leave a temporary
- * file (`.mlora-tmp`), which nothing reads; a later save into the folder removes those that are older than ten minutes.
- * @throws the file system's own errors, such as ENOENT
+ * Writes a state to a file, so that a kill at any moment leaves the old file or the new one.
+ *
+ * The state is taken when `save` is called, and calls for one file take effect in the order of the calls. A save that waits
+ * while the same state is saved there again is left out, and ends with the later one. Mode and owner of a file are kept, and
+ * symbolic links are followed; another hard link keeps the old contents. If another process, or another copy of the state,
+ * has changed the file since this state was loaded or saved, nothing is written and the error says so.
+ *
+ * A kill may leave files named `.….mlora-tmp` or `.….mlora-lock` beside it, which nothing reads; a later save into the folder
+ * removes those that are older than ten minutes.
+ *
+ * @throws MicroLoraError `conflict`; `cannot-write` with the file system's error as its `cause`; `invalid-config`; what
+ * `state.toBytes()` throws
  */
-export async function save(state: Saveable, path: string): Promise<void> {
-  const bytes = await state.toBytes();
-  await replaceFiles([{ path, write: (append) => append(bytes) }]);
+export async function save(state: Saveable, path: string | URL, options?: SaveOptions): Promise<void> {
+  const { over } = withDefaults({ over: "known" } as const satisfies SaveOptions, options, "options");
+  if (!["anything", "known", "nothing"].includes(over)) {
+    refuseConfig("options.over", over, 'Pass "known", "nothing" or "anything"');
+  }
+  const place = placeOf(path, "writing");
+  const bytes = bytesOf(state);
+  // A failure is told when the turn comes; until then it is not an unhandled one.
+  if (bytes instanceof Promise) bytes.catch(() => {});
+  return enqueue({ state, place, over, bytes });
+}
+
+interface Saving {
+  readonly state: Saveable;
+  readonly place: Place;
+  readonly over: Over;
+  readonly bytes: Uint8Array | Promise<Uint8Array>;
+}
+
+interface Queued extends Saving {
+  done?: Promise<void>;
+  /** What was called for the same file next. */
+  next?: Queued | "another";
+}
+
+/** The last save that was called for each target. */
+const newest = new Map<string, Queued>();
+
+function enqueue(saving: Saving): Promise<void> {
+  const { target } = saving.place;
+  const queued: Queued = saving;
+  const before = newest.get(target);
+  if (before !== undefined) before.next = queued;
+  newest.set(target, queued);
+  let later: Promise<void> | undefined;
+  const turn = inTurn([target], async () => {
+    if (newest.get(target) === queued) newest.delete(target);
+    const { next } = queued;
+    if (next !== undefined && next !== "another" && isLaterState(next, queued)) later = next.done;
+    else await write(saving);
+  });
+  queued.done = turn.then(() => later);
+  return queued.done;
+}
+
+/** Whether writing `next` alone leaves what writing both would. */
+function isLaterState(next: Queued, queued: Queued): boolean {
+  const isOver = next.over === queued.over && next.over !== "nothing";
+  return isOver && next.state === queued.state && next.bytes instanceof Uint8Array;
+}
+
+async function write({ state, place, over, bytes }: Saving): Promise<void> {
+  const data = await bytes;
+  if (!(data instanceof Uint8Array)) refuseConfig("state.toBytes()", data, "Return a Uint8Array");
+  const part: Part = { ...place, write: (append) => append(data), check: () => checkVersion(state, place, over) };
+  await replace([part], () => remember(state, place.target, versionOf(data)));
+}
+
+function bytesOf(state: Saveable): Uint8Array | Promise<Uint8Array> {
+  if (typeof state?.toBytes === "function") return state.toBytes();
+  return refuseConfig("state", state, "Pass a state that has toBytes()");
+}
+
+function placeOf(given: string | URL, doing: Doing): Place {
+  const path = pathOf(given);
+  return { path, target: targetOf(path, doing) };
 }
 
 /**
- * Writes files as `save` does, and puts none in its place before all are written, the first last: each is a temporary file
- * beside its place, synced, renamed, and the folder synced.
- * @throws the file system's own errors, and what a `write` throws
+ * Writes several files as `save` does, all or none: none is replaced before all are written, and if one cannot be replaced,
+ * the others get their old contents back. The first is replaced last. A kill between two replacements leaves some of them new.
+ * @throws MicroLoraError `cannot-write`, with the file system's error as its `cause`; what a `write` throws
  */
 export async function replaceFiles(files: readonly Replacement[]): Promise<void> {
-  const parts = files.map(({ path, write }) => ({ path, write, temporary: `${path}.${randomUUID()}.mlora-tmp` }));
-  try {
-    for (const { temporary, write } of parts) await writeSynced(temporary, write);
-    for (const { temporary, path } of parts.toReversed()) await rename(temporary, path);
-  } catch (error) {
-    for (const { temporary } of parts) await rm(temporary, { force: true });
-    throw error;
+  const parts = files.map(({ path, write }) => ({ ...placeOf(path, "writing"), write }));
+  const targets = new Set(parts.map(({ target }) => target));
+  if (targets.size < parts.length) refuseConfig("files", files, "Pass each file once");
+  for (const target of targets) {
+    const before = newest.get(target);
+    if (before !== undefined) before.next = "another";
+    newest.delete(target);
   }
-  for (const folder of new Set(files.map(({ path }) => resolve(dirname(path))))) {
-    await syncFolder(folder);
-    await sweep(folder);
-  }
+  await inTurn([...targets], () => replace(parts));
 }
 
-async function writeSynced(path: string, write: Replacement["write"]): Promise<void> {
-  const file = await open(path, "wx");
-  try {
-    await write((bytes) => file.writeFile(bytes));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+/**
+ * Reads what `save` wrote of any kind of state, after the saves to that file which were called before, and remembers what it
+ * held, for the state's next `save`.
+ * @param decode makes the state of the bytes
+ * @throws MicroLoraError `no-such-file`; `cannot-read`, with the file system's error as its `cause`; what `decode` throws
+ */
+export async function loadWith<State extends object>(
+  path: string | URL,
+  decode: (bytes: Uint8Array) => State | Promise<State>,
+): Promise<State> {
+  const place = placeOf(path, "reading");
+  const bytes = await inTurn([place.target], () => onDisk(place.path, "reading", () => readFile(place.target)));
+  const state = await decode(bytes);
+  remember(state, place.target, versionOf(bytes));
+  return state;
 }
 
-/** Removes what killed saves left in a folder. Names are never used twice, so none of another save's is met. */
-async function sweep(folder: string): Promise<void> {
-  const now = Date.now();
-  if (now - (sweptAt.get(folder) ?? 0) < STALE_MILLISECONDS) return;
-  if (sweptAt.size >= 1000) sweptAt.clear();
-  sweptAt.set(folder, now);
-  for (const name of await readdir(folder).catch(() => [])) {
-    if (!TEMPORARY.test(name)) continue;
-    const path = join(folder, name);
-    const written = await stat(path).catch(() => undefined);
-    if (written !== undefined && now - written.mtimeMs > STALE_MILLISECONDS)
-      await rm(path, { force: true }).catch(() => {});
-  }
+/** Reads what `save` wrote of a `MicroLora`. @throws MicroLoraError as `loadWith` and `MicroLora.fromBytes` */
+export async function load(path: string | URL, options?: LoadOptions): Promise<MicroLora> {
+  return loadWith(path, (bytes) => MicroLora.fromBytes(bytes, { methods: METHODS, ...options }));
 }
 
-/** Reads what `save` wrote of a `MicroLora`. @throws MicroLoraError as `MicroLora.fromBytes` */
-export async function load(path: string, options?: LoadOptions): Promise<MicroLora> {
-  return MicroLora.fromBytes(await readFile(path), { methods: METHODS, ...options });
+/** Reads what `save` wrote of a `Personalizer`. @throws MicroLoraError as `loadWith` and `Personalizer.fromBytes` */
+export async function loadPersonalizer(path: string | URL, options?: LoadOptions): Promise<Personalizer> {
+  return loadWith(path, (bytes) => Personalizer.fromBytes(bytes, { methods: METHODS, ...options }));
 }
 
-/** Reads what `save` wrote of a `Personalizer`. @throws MicroLoraError as `Personalizer.fromBytes` */
-export async function loadPersonalizer(path: string, options?: LoadOptions): Promise<Personalizer> {
-  return Personalizer.fromBytes(await readFile(path), { methods: METHODS, ...options });
-}
-
-/** Reads what `save` wrote of a `Learner`. @throws MicroLoraError as `Learner.fromBytes` */
-export async function loadLearner(path: string, options?: LoadOptions): Promise<Learner> {
-  return Learner.fromBytes(await readFile(path), { methods: METHODS, ...options });
-}
-
-/** Makes the rename itself last; where folders cannot be opened (Windows), the system's own journal has to do. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r").catch(() => undefined);
-  try {
-    await folder?.sync();
-  } finally {
-    await folder?.close();
-  }
+/** Reads what `save` wrote of a `Learner`. @throws MicroLoraError as `loadWith` and `Learner.fromBytes` */
+export async function loadLearner(path: string | URL, options?: LoadOptions): Promise<Learner> {
+  return loadWith(path, (bytes) => Learner.fromBytes(bytes, { methods: METHODS, ...options }));
 }

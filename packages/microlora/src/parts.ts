@@ -1,12 +1,10 @@
-/** What a `Learner` is made of, for those who make one of their own, as `@microlora/onnx` does for whole models. */
+/** Parts of a `Learner`, for a learner that waits for its losses: `ModelLearner` of `@microlora/onnx`. */
 
-export { NEGLIGIBLE } from "./adapter/learning.js";
+export { type Capacity, capacityOf } from "./adapter/capacity.js";
+export { allowGradients, learnFromGradients } from "./adapter/learn-from-gradients.js";
 export { type Body, corrupt } from "./checkpoint/container.js";
 export { array, count, record } from "./checkpoint/fields.js";
-export { decodeSafeguarded, encodeSafeguarded, type SafeguardedState } from "./checkpoint/safeguarded.js";
-export type { ExampleFormat, SafeguardsState } from "./checkpoint/safeguards-state.js";
-export { type Capacity, capacityOf } from "./learn/capacity.js";
-export type { Check, Holding } from "./learn/guard.js";
-export { boundaryOf, resolveLearner, type SafeguardsConfig } from "./learn/learner-config.js";
-export type { Keeping } from "./learn/replay.js";
-export { isOverflow, Safeguards } from "./safeguards.js";
+export { decodeSafeguarded, encodeSafeguarded, type SafeguardedState } from "./learner/codec-model-learner.js";
+export type { ExampleFormat, SafeguardsState } from "./learner/codec-safeguards.js";
+export { boundaryOf, resolveLearner, type SafeguardsConfig } from "./learner/config.js";
+export { type Ask, driveAsync, type ExampleKind, type Measured, UpdateCycle } from "./learner/cycle.js";

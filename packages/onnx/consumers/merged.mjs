@@ -90,7 +90,7 @@ async function translation() {
   check((await translate(texts)) === before, "and with a fresh one");
   const { feeds, labels } = await attached.encodePairs(texts, ["dan\x01", "rot\x01"]);
   const request = { feeds, loss: tokenNll({ labels, shifted: true }) };
-  for (let step = 0; step < 300; step++) await attached.learn(request);
+  for (let step = 0; step < 600; step++) await attached.learn(request);
   const after = await translate(texts);
   check(after === "dan\x01\nrot\x01", `it learns what to say, ended by its last token: ${JSON.stringify(after)}`);
   check((await codeOf(() => attached.encode(texts))) === "unknown-value", "a decoder behind an encoder wants pairs");

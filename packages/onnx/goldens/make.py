@@ -284,4 +284,5 @@ def main():
     made_by.note(out, [out / f"{name}.json" for name in sorted(cases)])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,7 @@
-export { readElements, readModelFile } from "./graph/serde/node.js";
+export { openFile, readElements, readModelFile } from "./graph/serde/node.js";
 export * from "./index.js";
-export { type MergeBase, type MergeSource, mergeIntoModel } from "./merge/node.js";
-export type { LowRankChange } from "./merge/plan.js";
-export { folderCache, openModel } from "./session/node.js";
+export { type MergeBase, type MergeReport, type MergeSource, mergeIntoModel } from "./merge/node.js";
+export type { MergedModule } from "./merge/plan.js";
+export type { LowRankChange } from "./merge/product.js";
+export { openModel } from "./model/node.js";
+export { folderCache } from "./train/node.js";

@@ -40,7 +40,7 @@ export async function createPersonalizer(
     seed,
     ...(recall === undefined && { temperature }),
     slow: shape !== null && { ...shape, bias: true, gated, ...learningOf(name, knobs) },
-    recall: recall === true && (roomy === true ? {} : { bytes: recallBytes }),
+    recall: recall === true && (roomy === true ? {} : { rows: Math.floor(recallBytes / (3 * dimensions + 4)) }),
     learning: aroundUpdates(name, basis),
   });
 }

@@ -146,7 +146,7 @@ test.each([
   [["inspect", "x", "--alpha", "four"], 2, /a number/],
   [["convert", "a", "b.gguf", "--base", MAIN], 1, /not JSON/],
   [["inspect", "/no/such/file"], 1, /does not exist/],
-  [["inspect", peft("refused/dora")], 1, /DoRA/],
+  [["convert", peft("refused/dora"), "b.mlora"], 1, /DoRA/],
   [["inspect", MAIN], 1, /no adapter/],
   [["inspect", join(FIXTURES, "peft")], 1, /adapter_config.json/],
 ] as const)("%j is refused", async (args, code, message) => {

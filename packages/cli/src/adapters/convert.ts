@@ -2,20 +2,19 @@ import { stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { parseArgs } from "node:util";
 import {
+  applyRules,
   FLOAT_DTYPES,
   type FloatDType,
+  FORMAT_NAMES,
   type FormatName,
-  foldReplaced,
   formatOfName,
-  type LoraFile,
-  renameModules,
-  type Tensor,
 } from "@microlora/formats";
-import { readAdapter, readBaseModel, SafetensorsReader, writeAdapter } from "@microlora/formats/node";
+import { readAdapter, writeAdapter } from "@microlora/formats/node";
 import { ofFile } from "../refusal.js";
-import type { Terminal } from "../terminal.js";
+import { printWarnings, type Terminal } from "../terminal.js";
 import { parsed, UsageError } from "../usage-error.js";
-import { FORMAT_TITLES, formatNamed, numberOption, renaming } from "./arguments.js";
+import { FORMAT_TITLES, formatNamed, MODULE_OPTIONS, moduleRules, moduleUsage, readingOptions } from "./arguments.js";
+import { againstBase, readBases } from "./bases.js";
 import { summary } from "./inspect.js";
 
 export const CONVERT_USAGE = `Usage: microlora convert IN OUT [options]
@@ -23,26 +22,25 @@ export const CONVERT_USAGE = `Usage: microlora convert IN OUT [options]
 Writes an adapter in another program's format. What IN is, is told by its first bytes, else by its name; a folder is PEFT's.
 What OUT becomes is told by the end of its name, and is a PEFT folder if that has none.
 
-  --to NAME          what OUT becomes: ${Object.keys(FORMAT_TITLES).join(", ")}
-  --from NAME        what IN is
+  --to NAME          what OUT becomes: ${FORMAT_NAMES.join(", ")}
+${moduleUsage("IN")}
   --dtype TYPE       ${FLOAT_DTYPES.join(", ")}; by default what IN has
-  --alpha N          alpha, where IN says none
   --uniform          one rank and one scaling for all modules, for programs that ignore PEFT's patterns
-  --rename OLD=NEW   another name for a module; may be given again
-  --base FILE        the base model: its config.json (or folder) or GGUF file, by which GGUF names modules and orders rows; its
-                     safetensors, against which trained biases become differences; may be given again
+  --base FILE        the base model; may be given again. Its config.json (or folder) or GGUF: by it GGUF names modules and orders
+                     rows. Its safetensors (or folder): by it trained biases become differences, and kohya's names get their dots
+                     back. An .onnx graph: its names of parameters are those of an .onnx_adapter
   --drop-replaced    leave out whole tensors of the base that were trained, such as a classifier's
+  --json             one JSON object instead of a line
   --force            write over what is at OUT`;
 
 const OPTIONS = {
+  ...MODULE_OPTIONS,
   to: { type: "string" },
-  from: { type: "string" },
   dtype: { type: "string" },
-  alpha: { type: "string" },
   uniform: { type: "boolean", default: false },
-  rename: { type: "string", multiple: true },
   base: { type: "string", multiple: true },
   "drop-replaced": { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
   force: { type: "boolean", default: false },
   help: { type: "boolean", short: "h", default: false },
 } as const;
@@ -57,25 +55,23 @@ export async function convert(args: readonly string[], terminal: Terminal): Prom
   if (input === undefined || output === undefined || more !== undefined) throw new UsageError(CONVERT_USAGE);
   const format = values.to !== undefined ? formatNamed(values.to) : await formatOf(output);
   const dtype = values.dtype === undefined ? undefined : dtypeNamed(values.dtype);
-  const rename = renaming(values.rename ?? []);
-  const weights = values.base?.filter((path) => path.endsWith(".safetensors")) ?? [];
-  const described = values.base?.find((path) => !weights.includes(path));
-  const base = described === undefined ? {} : { base: await ofFile(described, () => readBaseModel(described)) };
-  const options = {
-    ...base,
-    ...(values.from !== undefined && { format: formatNamed(values.from) }),
-    ...(values.alpha !== undefined && { alpha: numberOption("--alpha", values.alpha) }),
-  };
-  const { file } = await ofFile(input, () => readAdapter(input, options));
-  const folded = await withoutReplaced(file, weights[0], values["drop-replaced"]);
-  const renamed = renameModules(folded, rename);
-  await writeAdapter(renamed, output, format, {
+  const rules = moduleRules(values);
+  const reading = readingOptions(values);
+  await using bases = await readBases(values.base ?? []);
+  const { file } = await ofFile(input, () => readAdapter(input, { ...reading, ...bases.facts }));
+  const chosen = applyRules(file, rules);
+  const written = await againstBase(chosen, bases.tensors, values["drop-replaced"]);
+  await writeAdapter(written, output, format, {
     uniform: values.uniform,
     overwrite: values.force,
-    ...base,
+    ...bases.facts,
+    ...bases.graph,
     ...(dtype !== undefined && { dtype }),
   });
-  terminal.print(`${output}: ${FORMAT_TITLES[format]}, ${summary(renamed)}`);
+  printWarnings(written.warnings ?? []);
+  const modules = written.targets.map(({ module, rank }) => ({ module, rank }));
+  if (values.json) terminal.print(JSON.stringify({ output, format, modules, warnings: written.warnings ?? [] }));
+  else terminal.print(`${output}: ${FORMAT_TITLES[format]}, ${summary(written)}`);
 }
 
 /** The format that a path's name promises. @throws UsageError */
@@ -94,16 +90,4 @@ function dtypeNamed(name: string): FloatDType {
   const dtype = FLOAT_DTYPES.find((known) => known === name.toUpperCase());
   if (dtype !== undefined) return dtype;
   throw new UsageError(`--dtype takes ${FLOAT_DTYPES.join(", ")}, not ${JSON.stringify(name)}`);
-}
-
-/** Trained biases become differences to the base's where that is given; the rest stays, or is dropped. */
-async function withoutReplaced(file: LoraFile, base: string | undefined, drop: boolean): Promise<LoraFile> {
-  const rest = drop ? "drop" : "keep";
-  if (base === undefined) return drop ? { ...file, replaced: new Map() } : file;
-  await using reader = await ofFile(base, () => SafetensorsReader.open(base));
-  const tensors = new Map<string, Tensor>();
-  for (const name of file.replaced.keys()) {
-    if (reader.layout.tensors.has(name)) tensors.set(name, await reader.read(name));
-  }
-  return foldReplaced(file, (name) => tensors.get(name), rest);
 }

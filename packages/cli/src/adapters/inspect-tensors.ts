@@ -8,7 +8,7 @@ import { columns, type Terminal, visible } from "../terminal.js";
 export async function inspectTensors(path: string, json: boolean, terminal: Terminal): Promise<boolean> {
   await using reader = await SafetensorsReader.open(path);
   const { tensors, metadata } = reader.layout;
-  if ([...tensors.keys()].some((name) => name.includes(".lora_"))) return false;
+  if ([...tensors.keys()].some((name) => ADAPTER_KEY.test(name))) return false;
   const rows = [...tensors].map(([name, { dtype, shape, byteLength }]) => ({ name, dtype, shape, byteLength }));
   const byteLength = rows.reduce((sum, row) => sum + row.byteLength, reader.header.length);
   if (json) {
@@ -28,5 +28,8 @@ export async function inspectTensors(path: string, json: boolean, terminal: Term
   for (const line of columns([["tensor", "type", "shape", "bytes"], ...cells])) terminal.print(line);
   return true;
 }
+
+/** A key of an adapter, by whatever program: `lora_A`, `lora_down`, `to_q_lora.up`, `lora_unet_…`. */
+const ADAPTER_KEY = /(?:^|[._])lora(?:[._]|$)/;
 
 const TITLE = "safetensors without an adapter";

@@ -43,7 +43,7 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ["inspect @loop", "cannot-read"],
   ["inspect @folder", "missing-config"],
   ["inspect @half", "missing-config"],
-  ["inspect @pickled", "missing-config"],
+  ["inspect @pickled", "not-this-format"],
   ["inspect @folder.onnx", "cannot-read"],
   ["inspect @folder.safetensors", "missing-config"],
   ["inspect @good --format gguf", "cannot-read"],
@@ -101,8 +101,6 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ["merge ONNX @good @folder.onnx", "cannot-write"],
   ["merge ONNX @good @empty/out.onnx", "cannot-write"],
   ["merge ONNX @good @out.onnx --base @missing", "cannot-read"],
-  ["--report @missing/report.html", "cannot-write"],
-  ["--report @folder", "cannot-write"],
 ];
 
 /** What is in the folder, and in the folders that are there. */

@@ -1,6 +1,5 @@
 import { createRequire } from "node:module";
 import type { TextEmbedder } from "@microlora/embed";
-import { stemmer } from "stemmer";
 
 /** A document of the search: found by its name. */
 export interface Emoji {
@@ -12,38 +11,23 @@ export interface Emoji {
 /** A query of the search, with the documents that it is known to fit. */
 export interface Keyword {
   readonly text: string;
-  /** Stems of its words (Porter 1980). */
-  readonly stems: readonly string[];
+  readonly vector: Float32Array;
   /** Rows of the documents that carry it. */
   readonly relevant: readonly number[];
 }
 
 export interface Corpus {
   readonly documents: readonly Emoji[];
+  /** Unit vectors of the names, in the same order. */
+  readonly vectors: readonly Float32Array[];
   readonly keywords: readonly Keyword[];
-  readonly groups: readonly string[];
 }
 
-/** A corpus with the embeddings of its texts, unit vectors in the same order. */
-export interface EmbeddedCorpus extends Corpus {
-  readonly documentVectors: readonly Float32Array[];
-  readonly keywordVectors: readonly Float32Array[];
-}
-
-type KeywordsByEmoji = Readonly<Record<string, readonly string[]>>;
-type FactsByEmoji = Readonly<Record<string, { readonly name: string; readonly group: string }>>;
-
-const require = createRequire(import.meta.url);
-
-/** Emoji names as documents and keywords as queries, from emojilib and unicode-emoji-json. */
-export function loadCorpus(): Corpus {
-  const facts: FactsByEmoji = require("unicode-emoji-json");
-  const keywordsOf: KeywordsByEmoji = require("emojilib");
-  return buildCorpus(facts, keywordsOf);
-}
-
-/** A keyword equal to the emoji's own name is dropped: it would be found without any understanding. */
-export function buildCorpus(facts: FactsByEmoji, keywordsOf: KeywordsByEmoji): Corpus {
+/** Emoji names as documents and keywords as queries, from emojilib and unicode-emoji-json, embedded. */
+export function loadCorpus(embedder: TextEmbedder): Corpus {
+  const require = createRequire(import.meta.url);
+  const facts: Readonly<Record<string, { name: string; group: string }>> = require("unicode-emoji-json");
+  const keywordsOf: Readonly<Record<string, readonly string[]>> = require("emojilib");
   const documents: Emoji[] = [];
   const relevant = new Map<string, number[]>();
   for (const [emoji, keywords] of Object.entries(keywordsOf)) {
@@ -51,22 +35,15 @@ export function buildCorpus(facts: FactsByEmoji, keywordsOf: KeywordsByEmoji): C
     if (known === undefined) continue;
     const row = documents.push({ emoji, name: known.name, group: known.group }) - 1;
     const texts = new Set(keywords.map((keyword) => keyword.replaceAll("_", " ").toLowerCase().trim()));
+    // A keyword equal to the emoji's own name would be found without any understanding.
     texts.delete(known.name.toLowerCase());
     for (const text of texts) relevant.set(text, [...(relevant.get(text) ?? []), row]);
   }
-  const keywords = [...relevant].map(([text, rows]) => ({ text, stems: stemsOf(text), relevant: rows }));
-  return { documents, keywords, groups: [...new Set(documents.map(({ group }) => group))] };
-}
-
-export function embedCorpus(corpus: Corpus, embedder: TextEmbedder): EmbeddedCorpus {
+  const texts = [...relevant.keys()];
+  const vectors = embedder.embedBatch(texts);
   return {
-    ...corpus,
-    documentVectors: embedder.embedBatch(corpus.documents.map(({ name }) => name)),
-    keywordVectors: embedder.embedBatch(corpus.keywords.map(({ text }) => text)),
+    documents,
+    vectors: embedder.embedBatch(documents.map(({ name }) => name)),
+    keywords: texts.map((text, i) => ({ text, vector: vectors[i]!, relevant: relevant.get(text)! })),
   };
-}
-
-/** The stem of each word; a text without letters or digits, such as ":)", is its own stem. */
-export function stemsOf(text: string): string[] {
-  return (text.match(/[\p{L}\p{N}]+/gu) ?? [text]).map((word) => stemmer(word));
 }

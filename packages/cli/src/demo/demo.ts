@@ -1,195 +1,162 @@
-import { writeFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { performance } from "node:perf_hooks";
+import { parseArgs } from "node:util";
 import { loadEmbedder } from "@microlora/embed";
-import type { Personalizer } from "microlora";
-import { requireWritable } from "../files.js";
+import { EmbeddingIndex, Personalizer } from "microlora";
 import { bar, type Terminal } from "../terminal.js";
-import { type Corpus, embedCorpus, loadCorpus } from "./corpus.js";
-import { pickExamples } from "./examples.js";
-import { Experiment, type RowName } from "./experiment.js";
-import type { FeedbackTime } from "./feedback-time.js";
-import { SESSIONS, TASK } from "./hyperparameters.js";
-import { DEMO_USAGE, type DemoOptions, groupsAmong, parseDemoOptions } from "./options.js";
-import { type Reload, reload } from "./reload.js";
-import type { ReportData } from "./report.js";
-import { jsonOf, meanScores, type Scores, type SessionResults, type Summary, summarise } from "./results.js";
-import { meanMatrix, type SessionMatrix } from "./sessions.js";
-import { LABELS, printExamples, printScores, printSessions, watchedSentences } from "./tables.js";
-import { swapHalves, type Task } from "./task.js";
-import type { Watched } from "./watched.js";
+import { parsed, UsageError } from "../usage-error.js";
+import { type Corpus, type Keyword, loadCorpus } from "./corpus.js";
+import { type Person, personOf } from "./person.js";
 
-/** The main job: one seeded person's taste, learned click by click, with everything measured that it is worth. */
+export const DEMO_USAGE = `Usage: microlora [demo] [options]     in a clone of the repository: npm start -- [options]
+
+  --group NAME     the emoji that the person means (default "Food & Drink")
+  --seed N         which words they type first (default 1)
+  --json           print one JSON object as the last line`;
+
+/** Results that the person is shown. */
+const SHOWN = 20;
+const EXAMPLES = 4;
+
+/** A text model that learns one simulated person's taste, click by click. */
 export async function demo(args: readonly string[], terminal: Terminal): Promise<void> {
-  const corpus = loadCorpus();
-  const options = parseDemoOptions(args, corpus.groups);
-  if (options === "help") {
-    terminal.print(DEMO_USAGE);
-    return;
-  }
-  if (options.report !== null) await requireWritable(options.report);
+  const options = parseOptions(args);
+  if (options === null) return terminal.print(DEMO_USAGE);
   terminal.status("Embedding …");
-  const embedded = embedCorpus(corpus, await loadEmbedder());
-  const experiment = await Experiment.create(embedded, {
-    ...options,
-    among: groupsAmong(options.among, corpus.groups),
-  });
-  printTitle(terminal, corpus);
-
-  const task = experiment.task(options.seed);
-  printTaste(terminal, experiment, task, options);
-  const learned = await experiment.learn("all", task, options.seed, (clicks) =>
-    terminal.status(`learning ${bar(clicks / task.learning.length)} ${clicks} clicks`),
-  );
-  using learner = learned.learner;
-  const time = await experiment.feedbackTime(learned);
-
-  const seeds = Array.from({ length: options.seeds }, (_, i) => options.seed + i);
-  const summary = await tellScores(experiment, task, seeds, terminal);
-  terminal.print("\nUnseen queries that gained most, and the one that lost most:\n");
-  const examples = pickExamples(embedded, experiment.index, experiment.evaluator, task, learner);
-  printExamples(terminal, examples);
-  const sessions = await tellSessions(experiment, seeds, terminal);
-  const watched = await tellStream(experiment, task, options.seed, terminal);
-  const reloaded = await tellCost(experiment, task, { learner, time }, terminal);
-
-  const findings = { options, task, summary, sessions, watched, time, reloaded, examples };
-  if (options.report !== null) await writeReport(options.report, experiment, findings, terminal);
-  terminal.print(terminal.style("dim", "\nSearch for yourself: npm start -- try (installed: microlora try)"));
-  if (options.json) {
-    const { seed, among, group } = options;
-    const run = { seed, seeds: options.seeds, among, ...(group !== undefined && { group }) };
-    terminal.print(JSON.stringify(jsonOf(run, summary, time, reloaded.bytes, sessions)));
+  const embedder = await loadEmbedder();
+  const corpus = loadCorpus(embedder);
+  const groups = [...new Set(corpus.documents.map(({ group }) => group))];
+  if (!groups.includes(options.group)) {
+    throw new UsageError(`There is no group ${JSON.stringify(options.group)}; there are ${groups.join(", ")}`);
   }
+  using index = await EmbeddingIndex.create(corpus.vectors.map((vector, row) => [row, vector] as const));
+  using user = await Personalizer.create({ dimensions: embedder.dimensions });
+  const person = personOf(corpus, options.group, options.seed);
+  printPerson(terminal, corpus, person);
+
+  const before = measure(corpus, index, user, person);
+  const microseconds = learn(corpus, index, user, person, terminal);
+  const after = measure(corpus, index, user, person);
+  const bytes = user.toBytes().length;
+  printOutcome(terminal, corpus, { before, after, microseconds, bytes, clicks: user.clicks });
+  if (options.json) terminal.print(JSON.stringify(jsonOf(options, user.clicks, before, after, microseconds, bytes)));
 }
 
-function printTitle(terminal: Terminal, { documents, keywords }: Corpus): void {
-  terminal.print(terminal.style("bold", "\nmicrolora: emoji search that learns one person's taste"));
+function parseOptions(args: readonly string[]) {
+  const { values } = parsed(() =>
+    parseArgs({
+      args: [...args],
+      options: {
+        group: { type: "string", default: "Food & Drink" },
+        seed: { type: "string", default: "1" },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    }),
+  );
+  if (values.help) return null;
+  const seed = Number(values.seed);
+  if (!Number.isInteger(seed) || seed < 0) throw new UsageError(`--seed takes a whole number, not ${values.seed}`);
+  return { group: values.group, seed, json: values.json };
+}
+
+/** How well the person finds what they mean. */
+interface Measured {
+  /** Mean reciprocal rank of the person's group, for words that share none with those learned from. */
+  readonly mrr: number;
+  /** The same of what fits, for words that have nothing to do with the group. */
+  readonly elsewhere: number;
+  /** Rank and first results of each unseen word. */
+  readonly unseen: readonly { readonly keyword: Keyword; readonly rank: number; readonly first: readonly number[] }[];
+}
+
+function measure(corpus: Corpus, index: EmbeddingIndex<number>, user: Personalizer, person: Person): Measured {
+  const found = (keyword: Keyword, fits: (row: number) => boolean) => {
+    const hits = user.search(keyword.vector, index, index.size);
+    return { keyword, rank: 1 + hits.findIndex(({ id }) => fits(id)), first: hits.slice(0, 5).map(({ id }) => id) };
+  };
+  const inGroup = (keyword: Keyword) => (row: number) =>
+    keyword.relevant.includes(row) && corpus.documents[row]!.group === person.group;
+  const unseen = person.unseen.map((keyword) => found(keyword, inGroup(keyword)));
+  const others = person.elsewhere.map((keyword) => found(keyword, (row) => keyword.relevant.includes(row)));
+  const mrr = (all: readonly { rank: number }[]) => all.reduce((sum, { rank }) => sum + 1 / rank, 0) / all.length;
+  return { mrr: mrr(unseen), elsewhere: mrr(others), unseen };
+}
+
+/** Each word is typed once; the first result that the person means is clicked. Returns the median time of a click. */
+function learn(
+  corpus: Corpus,
+  index: EmbeddingIndex<number>,
+  user: Personalizer,
+  { learning, group }: Person,
+  terminal: Terminal,
+): number {
+  const times: number[] = [];
+  for (const [i, { vector, relevant }] of learning.entries()) {
+    const shown = user.search(vector, index, SHOWN).map(({ id }) => id);
+    const chosen = shown.find((row) => relevant.includes(row) && corpus.documents[row]!.group === group);
+    if (chosen === undefined) continue;
+    const start = performance.now();
+    user.learn({ query: vector, chosen, shown, index });
+    times.push(1000 * (performance.now() - start));
+    terminal.status(`learning ${bar((i + 1) / learning.length)} ${user.clicks} clicks`);
+  }
+  return times.sort((a, b) => a - b)[times.length >> 1] ?? 0;
+}
+
+function printPerson(terminal: Terminal, { documents, keywords }: Corpus, { group, learning, unseen }: Person): void {
+  const many = (n: number) => n.toLocaleString("en-US");
+  terminal.print(terminal.style("bold", "\nAn emoji search that learns one person's taste"));
+  terminal.print(`${many(documents.length)} emoji, found by name. ${many(keywords.length)} words to ask for them.\n`);
+  const words = learning.slice(0, 5).map(({ text }) => text);
+  terminal.print(`This person means ${terminal.style("cyan", group)}, whatever they type: ${words.join(", ")} …`);
   terminal.print(
-    `${count(documents.length)} emoji found by name, ${count(keywords.length)} keywords to ask for them; ` +
-      "each embedded once, never again.\n",
+    `They type ${learning.length} words and click. Then ${unseen.length} words they never typed are tried.`,
   );
 }
 
-function printTaste(terminal: Terminal, { corpus }: Experiment, task: Task, { group }: DemoOptions): void {
-  if (group !== undefined) {
+interface Outcome {
+  readonly before: Measured;
+  readonly after: Measured;
+  readonly microseconds: number;
+  readonly bytes: number;
+  readonly clicks: number;
+}
+
+function printOutcome(terminal: Terminal, corpus: Corpus, outcome: Outcome): void {
+  const { before, after, microseconds, bytes, clicks } = outcome;
+  terminal.status("");
+  terminal.print(`\nWords they never typed, before and after ${clicks} clicks:\n`);
+  const emoji = (rows: readonly number[]) => rows.map((row) => corpus.documents[row]!.emoji).join(" ");
+  const gains = after.unseen.map((now, i) => ({
+    now,
+    was: before.unseen[i]!,
+    gain: 1 / now.rank - 1 / before.unseen[i]!.rank,
+  }));
+  gains.sort((a, b) => b.gain - a.gain);
+  for (const { now, was } of [...gains.slice(0, EXAMPLES), gains.at(-1)!]) {
     terminal.print(
-      `This user always means ${terminal.style("cyan", group)}, and clicks only what is among the ${TASK.shown} results shown.`,
+      `  ${now.keyword.text.padEnd(18)} ${emoji(was.first)}   →   ${emoji(now.first)}   (rank ${was.rank} → ${now.rank})`,
     );
-    return;
   }
+  const change = ((after.elsewhere / before.elsewhere - 1) * 100).toFixed(1);
   terminal.print(
-    `What this user means depends on the topic; they click only what is among the ${TASK.shown} results shown:`,
-  );
-  for (const [topic, preferred] of task.taste.entries()) {
-    const words = task.learning
-      .filter((query) => query.topic === topic)
-      .map(({ keyword }) => corpus.keywords[keyword]!.text);
-    terminal.print(`  ${words.slice(0, 4).join(", ")} …  →  ${terminal.style("cyan", preferred)}`);
-  }
-}
-
-/** Every row of the table, over all users. */
-async function tellScores(
-  experiment: Experiment,
-  task: Task,
-  seeds: readonly number[],
-  terminal: Terminal,
-): Promise<Summary> {
-  const many = seeds.length > 1;
-  const runs: Scores[] = [];
-  for (const seed of seeds) runs.push(await scoresOfUser(experiment, seed, many, terminal));
-  const summary = summarise(runs);
-  terminal.print(
-    `\nLearned from ${summary.all.clicks.toFixed(0)} clicks${many ? ` a user (${seeds.length} users, each half of the queries in turn)` : ""}; ` +
-      `tested on ${task.unseen.length} queries that share no word stem with them,`,
-  );
-  terminal.print(`and on ${task.unrelated.length} keywords that have nothing to do with the taste (unrelated).\n`);
-  printScores(terminal, summary, seeds.length);
-  return summary;
-}
-
-/** With `bothWays`, the mean of learning from each half and testing on the other: the same user, a narrower interval. */
-async function scoresOfUser(
-  experiment: Experiment,
-  seed: number,
-  bothWays: boolean,
-  terminal: Terminal,
-): Promise<Scores> {
-  const task = experiment.task(seed);
-  const onRow = (row: RowName) => terminal.status(`measuring: seed ${seed}, ${LABELS[row]}`);
-  const scores = [await experiment.scores(task, seed, onRow)];
-  if (bothWays) scores.push(await experiment.scores(swapHalves(task), seed, onRow));
-  return meanScores(scores);
-}
-
-/** Four preferences one after the other, with EWC and without. */
-async function tellSessions(
-  experiment: Experiment,
-  seeds: readonly number[],
-  terminal: Terminal,
-): Promise<SessionResults> {
-  const withEwc: SessionMatrix[] = [];
-  const withoutEwc: SessionMatrix[] = [];
-  for (const seed of seeds) {
-    terminal.status(`sessions: seed ${seed}`);
-    withEwc.push(await experiment.sessions(seed, SESSIONS.ewcLambda));
-    withoutEwc.push(await experiment.sessions(seed, 0));
-  }
-  const sessions = { withEwc: meanMatrix(withEwc), withoutEwc: meanMatrix(withoutEwc) };
-  terminal.print(
-    `\nFour preferences one after the other (${SESSIONS.users * seeds.length} users, slow weights alone), MRR on unseen queries:\n`,
-  );
-  printSessions(terminal, sessions);
-  return sessions;
-}
-
-/** The boundary detector and the guard on one stream. */
-async function tellStream(experiment: Experiment, task: Task, seed: number, terminal: Terminal): Promise<Watched> {
-  terminal.status("watching a stream …");
-  const watched = await experiment.watched(task, seed);
-  terminal.print(
-    "\nOne such user without EWC, and without a word on where a preference ends or which clicks are bad:\n",
-  );
-  for (const sentence of watchedSentences(watched)) terminal.print(`  ${sentence}`);
-  return watched;
-}
-
-/** What a click takes in time, and a user in bytes. */
-async function tellCost(
-  { corpus, index }: Experiment,
-  task: Task,
-  { learner, time }: { readonly learner: Personalizer; readonly time: FeedbackTime },
-  terminal: Terminal,
-): Promise<Reload> {
-  const queries = task.unseen.map(({ keyword }) => corpus.keywordVectors[keyword]!);
-  const reloaded = await reload(learner, index, queries);
-  terminal.print(
-    `\nOne feedback call: ${time.p50.toFixed(1)} µs (p50), ${time.p99.toFixed(1)} µs (p99). ` +
-      `All that was learned: ${(reloaded.bytes / 1024).toFixed(0)} KB.`,
+    `\nMean reciprocal rank of the first emoji that they mean: ${before.mrr.toFixed(3)} → ${terminal.style("green", after.mrr.toFixed(3))}`,
   );
   terminal.print(
-    `Saved and loaded again: ${reloaded.same} of ${reloaded.queries} queries answered the same, bit for bit.`,
+    `The same for words that have nothing to do with it: ${before.elsewhere.toFixed(3)} → ${after.elsewhere.toFixed(3)} (${change} %)`,
   );
-  return reloaded;
+  terminal.print(`One click: ${microseconds.toFixed(0)} µs. All that was learned: ${(bytes / 1024).toFixed(0)} KB.`);
+  terminal.print(terminal.style("dim", "\nSearch for yourself: npm start -- try (installed: microlora try)"));
 }
 
-async function writeReport(
-  path: string,
-  experiment: Experiment,
-  findings: Omit<ReportData, "curve">,
-  terminal: Terminal,
-): Promise<void> {
-  terminal.status("Drawing the report …");
-  const { renderReport } = await import("./report.js");
-  const { task, options } = findings;
-  const curve = [
-    ...(await experiment.curve("all", task, options.seed)),
-    ...(await experiment.curve("offset", task, options.seed)),
-  ];
-  await writeFile(path, renderReport({ ...findings, curve }));
-  terminal.print(`Report: ${resolve(path)}`);
-}
-
-function count(n: number): string {
-  return n.toLocaleString("en-US");
+function jsonOf(
+  { seed, group }: { readonly seed: number; readonly group: string },
+  clicks: number,
+  before: Measured,
+  after: Measured,
+  clickMicroseconds: number,
+  bytes: number,
+) {
+  const told = ({ mrr, elsewhere }: Measured) => ({ mrr, elsewhere });
+  return { seed, group, clicks, before: told(before), after: told(after), clickMicroseconds, bytes };
 }

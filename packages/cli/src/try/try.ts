@@ -1,10 +1,8 @@
 import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 import { loadEmbedder } from "@microlora/embed";
-import { EmbeddingIndex, type Personalizer, type SearchHit } from "microlora";
-import { type EmbeddedCorpus, embedCorpus, loadCorpus } from "../demo/corpus.js";
-import { LEARNERS, TASK } from "../demo/hyperparameters.js";
-import { createLearner } from "../demo/learners.js";
+import { EmbeddingIndex, Personalizer, type SearchHit } from "microlora";
+import { type Corpus, loadCorpus } from "../demo/corpus.js";
 import type { Terminal } from "../terminal.js";
 import { parsed } from "../usage-error.js";
 
@@ -13,13 +11,15 @@ export const TRY_USAGE = `Usage: microlora try
 Type words to search; type the number of the result that you meant, and the search learns from it at once.
 An empty line or "quit" ends.`;
 
+/** Results that a pick is compared with, and how many of them are listed. */
+const SHOWN = 20;
 const LISTED = 9;
 
-/** What the user was last shown. */
+/** The last search. */
 interface Shown {
   readonly text: string;
   readonly query: Float32Array;
-  readonly hits: readonly SearchHit[];
+  readonly hits: readonly SearchHit<number>[];
 }
 
 /** A search that learns from what its user picks. */
@@ -29,9 +29,9 @@ export async function tryIt(args: readonly string[], terminal: Terminal): Promis
     return;
   }
   const embedder = await loadEmbedder();
-  const corpus = embedCorpus(loadCorpus(), embedder);
-  using index = await EmbeddingIndex.create(corpus.documentVectors.map((vector, row) => [row, vector] as const));
-  using learner = await createLearner(corpus, LEARNERS.all, { seed: 1 });
+  const corpus = loadCorpus(embedder);
+  using index = await EmbeddingIndex.create(corpus.vectors.map((vector, row) => [row, vector] as const));
+  using learner = await Personalizer.create({ dimensions: embedder.dimensions });
   terminal.print(`${TRY_USAGE.split("\n").slice(2).join("\n")}\n`);
 
   const lines = createInterface({
@@ -50,7 +50,7 @@ export async function tryIt(args: readonly string[], terminal: Terminal): Promis
       learnPick(terminal, corpus, index, learner, shown, picked);
     } else {
       const query = embedder.embed(text);
-      shown = { text, query, hits: learner.search(query, index, TASK.shown) };
+      shown = { text, query, hits: learner.search(query, index, SHOWN) };
       printHits(terminal, corpus, shown);
     }
     lines.prompt();
@@ -61,20 +61,20 @@ export async function tryIt(args: readonly string[], terminal: Terminal): Promis
 
 function learnPick(
   terminal: Terminal,
-  corpus: EmbeddedCorpus,
-  index: EmbeddingIndex,
+  corpus: Corpus,
+  index: EmbeddingIndex<number>,
   learner: Personalizer,
   { text, query, hits }: Shown,
-  picked: SearchHit,
+  picked: SearchHit<number>,
 ): void {
   learner.learn({ query, chosen: picked.id, shown: hits.map(({ id }) => id), index });
-  const rank = 1 + learner.search(query, index, TASK.shown).findIndex(({ id }) => id === picked.id);
+  const rank = 1 + learner.search(query, index, SHOWN).findIndex(({ id }) => id === picked.id);
   const { emoji, name } = corpus.documents[Number(picked.id)]!;
   const now = rank === 0 ? "is no longer shown" : `is now number ${rank}`;
   terminal.print(`  ${emoji} ${name} ${now} for “${text}”; try a related word.\n`);
 }
 
-function printHits(terminal: Terminal, corpus: EmbeddedCorpus, { hits }: Shown): void {
+function printHits(terminal: Terminal, corpus: Corpus, { hits }: Shown): void {
   for (const [i, { id, score }] of hits.slice(0, LISTED).entries()) {
     const { emoji, name, group } = corpus.documents[Number(id)]!;
     terminal.print(`  ${i + 1}  ${emoji}  ${name}  ${terminal.style("dim", `${group}, ${score.toFixed(2)}`)}`);

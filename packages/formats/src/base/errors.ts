@@ -1,3 +1,5 @@
+import { MicroLoraError } from "microlora";
+
 /** Every reason for which a file, or a request about one, is refused; a caller may switch on it. */
 export type FormatErrorCode =
   | "bad-config"
@@ -15,6 +17,8 @@ export type FormatErrorCode =
   | "needs-base"
   | "not-finite"
   | "not-this-format"
+  | "several-adapters"
+  | "tied-head"
   | "too-large"
   | "truncated"
   | "unexpected-tensor"
@@ -26,9 +30,8 @@ export type FormatErrorCode =
   | "wrong-base";
 
 /** The one error of this package: a literal `code`, `where` it happened, and a message that says what to do. */
-export class FormatError extends Error {
+export class FormatError extends MicroLoraError {
   override readonly name = "FormatError";
-  readonly where: string;
 
   /**
    * @param code literal reason
@@ -37,22 +40,14 @@ export class FormatError extends Error {
    * @param remedy what the caller can do
    */
   constructor(
-    readonly code: FormatErrorCode,
+    override readonly code: FormatErrorCode,
     where: string,
     problem: string,
     remedy: string,
     options?: ErrorOptions,
   ) {
-    const place = printable(where);
-    super(`${place}: ${printable(problem)}. ${remedy}.`, options);
-    this.where = place;
+    super(code, where, problem, remedy, options);
   }
-}
-
-/** Names come from files: in a message they are neither endless nor able to move a terminal's cursor. */
-function printable(text: string): string {
-  const short = text.length > 300 ? `${text.slice(0, 300)}…` : text;
-  return short.replace(/\p{C}/gu, "\ufffd");
 }
 
 /** A value as an error message shows it: short, and safe whatever a file or a caller put there. */

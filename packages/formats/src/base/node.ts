@@ -1,5 +1,6 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { FormatError } from "./errors.js";
+import { LOOKALIKE_BYTES, type LookalikeKind, refuseLookalike } from "./lookalikes.js";
 
 /** What the system's own words mean for a path that is read, and for one that is written. */
 const MEANINGS: Readonly<Record<string, { readonly reading: string; readonly writing: string }>> = {
@@ -64,6 +65,22 @@ export async function checkOutputs(paths: readonly string[], overwrite: boolean)
       : "Choose another name";
     throw new FormatError("cannot-write", path, problem, remedy);
   }
+}
+
+/** Refuses a file that is a Git LFS pointer, an HTML page, or of another kind by its first bytes. @throws FormatError */
+export async function refuseLookalikeFile(path: string, expected?: LookalikeKind): Promise<void> {
+  await using file = await openFile(path);
+  const start = new Uint8Array(LOOKALIKE_BYTES);
+  const { bytesRead } = await onDisk(path, "reading", () => file.read(start, 0, start.length, 0));
+  refuseLookalike(start.subarray(0, bytesRead), "file", expected);
+}
+
+/** Also true where it cannot be told: then whoever uses the path is told why. */
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    ({ code }: NodeJS.ErrnoException) => code !== "ENOENT",
+  );
 }
 
 /** Bytes that Node reads at once. */

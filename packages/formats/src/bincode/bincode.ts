@@ -1,8 +1,10 @@
 import { TARGET_MODULES } from "microlora";
 import { Cursor } from "../base/cursor.js";
 import { FormatError, shown } from "../base/errors.js";
+import { refuseLookalike } from "../base/lookalikes.js";
 import type { FileFormat } from "../format.js";
 import { checkLoraFile, type LoraFile, type LoraTarget, PLAIN_FILE, scalingOf } from "../picture/lora-file.js";
+import { refuseParts } from "../picture/refuse-parts.js";
 import { refuseReplaced } from "../picture/replaced.js";
 import { transpose } from "../picture/transpose.js";
 import { mostCommon } from "../picture/uniform.js";
@@ -33,6 +35,7 @@ export const ADAPTATIONS_NOTE = "bincode.adaptations";
 /** @throws FormatError `truncated`, `bad-value`, `bad-shape`, `duplicate-name`, `not-finite`, `bad-header` */
 export function decodeBincode(bytes: Uint8Array): LoraFile {
   const cursor = new Cursor(bytes);
+  refuseLookalike(bytes, "file");
   const dropout = readConfig(cursor);
   const targets: LoraTarget[] = [];
   for (let left = listLength(cursor, "adapters"); left > 0; left--) targets.push(readAdapter(cursor));
@@ -48,7 +51,7 @@ export function decodeBincode(bytes: Uint8Array): LoraFile {
   });
 }
 
-/** Reads the configuration, of which only the dropout says more than the adapters do. */
+/** Reads the configuration. Only its dropout is used: the adapters say the rest. */
 function readConfig(cursor: Cursor): number {
   readVarint(cursor, "rank");
   cursor.f32("alpha");
@@ -125,6 +128,7 @@ function indexOf(module: string): number {
 export function encodeBincode(file: LoraFile): Uint8Array {
   checkLoraFile(file);
   refuseReplaced(file, "the Rust original");
+  refuseParts(file.targets, "the Rust original", ["magnitude", "convolution"]);
   for (const target of file.targets) refuseTarget(target);
   const targets = [...file.targets].sort((a, b) => indexOf(a.module) - indexOf(b.module));
   const rank = mostCommon(targets.map((target) => target.rank));

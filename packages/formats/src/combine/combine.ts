@@ -1,6 +1,7 @@
 import type { Matrix } from "ml-matrix";
-import { FormatError } from "../base/errors.js";
+import { FormatError, shown } from "../base/errors.js";
 import { checkLoraFile, type LoraFile, type LoraTarget, scalingOf } from "../picture/lora-file.js";
+import { refuseParts } from "../picture/refuse-parts.js";
 import { refuseReplaced } from "../picture/replaced.js";
 import { type MajoritySign, MIX, type Mix } from "./mix.js";
 import { denseOperator, denseProduct, productOperator } from "./operators.js";
@@ -8,7 +9,7 @@ import { randomMask } from "./random-mask.js";
 import { type Mask, type MaskRequest, SPARSIFY, type Sparsify } from "./sparsify.js";
 import { type Approximation, approximate } from "./svd.js";
 
-/** What is taken of each adapter, how it is thinned out, and how it becomes one. */
+/** The weight of each adapter, how its elements are pruned, and how the results become one adapter. */
 interface Recipe {
   readonly of: "factors" | "product";
   readonly sparsify: Sparsify;
@@ -36,8 +37,8 @@ export const COMBINATION_TYPES: readonly CombinationType[] = [
 ];
 
 export interface CombineOptions {
-  /** One of each file. */
-  readonly weights: readonly number[];
+  /** One of each file; by default 1 each, so that `cat` adds the adapters up. */
+  readonly weights?: readonly number[];
   /**
    * - `cat` (the default) is exact, at the sum of the ranks; `svd` is the best that there is at a given rank
    * - `*_svd` prune or elect among the elements of the products and then take the best of a rank
@@ -55,7 +56,7 @@ export interface CombineOptions {
   readonly mask?: (request: MaskRequest) => Mask;
 }
 
-/** A combination, and what it lost of each module: |M - A B| / |M|, Frobenius, of the matrix M that was asked for. */
+/** A combination with the relative error of each module: |M - A B| / |M|, Frobenius, where M is the exact combination. */
 export interface Combined {
   readonly file: LoraFile;
   readonly errors: ReadonlyMap<string, number>;
@@ -66,14 +67,15 @@ export interface Combined {
  * from those that do. Scaling is in the factors: alpha = rank.
  * @throws FormatError `invalid-argument`, `bad-shape` where modules do not fit, `needs-base` for whole tensors
  */
-export function combine(files: readonly LoraFile[], options: CombineOptions): Combined {
-  checkOptions(files, options);
+export function combine(files: readonly LoraFile[], options: CombineOptions = {}): Combined {
+  const weights = checkOptions(files, options);
   for (const file of files) {
     checkLoraFile(file);
     refuseReplaced(file, "a combination");
+    refuseParts(file.targets, "a combination", ["magnitude"]);
   }
   const errors = new Map<string, number>();
-  const targets = groupByModule(files, options.weights).map((parts) => {
+  const targets = groupByModule(files, weights).map((parts) => {
     const { target, error } = combineModule(parts, options);
     errors.set(target.module, error);
     return target;
@@ -207,8 +209,8 @@ function fromApproximation(target: LoraTarget, { left, right, error }: Approxima
 function checkFit(parts: Parts): void {
   const [{ target: first }] = parts;
   for (const { target } of parts) {
-    for (const field of ["kind", "inFeatures", "outFeatures", "weightLayout"] as const) {
-      if (target[field] === first[field]) continue;
+    for (const field of ["kind", "kernel", "inFeatures", "outFeatures", "weightLayout"] as const) {
+      if (String(target[field]) === String(first[field])) continue;
       if (field === "weightLayout" && (target[field] ?? first[field]) === undefined) continue;
       throw new FormatError(
         "bad-shape",
@@ -220,15 +222,23 @@ function checkFit(parts: Parts): void {
   }
 }
 
-function checkOptions(files: readonly LoraFile[], { weights, rank, density = 1, type = "cat" }: CombineOptions): void {
+/** @returns the weights */
+function checkOptions(files: readonly LoraFile[], options: CombineOptions): readonly number[] {
+  if (!Array.isArray(files)) refuse("files", `is ${shown(files)}`, "Pass a list of adapters");
+  if (typeof options !== "object" || options === null) refuse("options", `is ${shown(options)}`, "Pass an object");
+  const { weights = files.map(() => 1), rank, density = 1, type = "cat" } = options;
   if (files.length === 0) refuse("files", "are none", "Pass at least one adapter");
+  if (!Array.isArray(weights)) refuse("weights", `is ${shown(weights)}`, "Pass a list of numbers");
   if (weights.length !== files.length) refuse("weights", `are ${weights.length}`, `Pass ${files.length}`);
   if (!weights.every(Number.isFinite)) refuse("weights", "are not all numbers", "Pass finite numbers");
-  if (!COMBINATION_TYPES.includes(type)) refuse("type", `is ${type}`, `Pass one of ${COMBINATION_TYPES.join(", ")}`);
+  if (!COMBINATION_TYPES.includes(type)) {
+    refuse("type", `is ${shown(type)}`, `Pass one of ${COMBINATION_TYPES.join(", ")}`);
+  }
   if (rank !== undefined && !(Number.isInteger(rank) && rank >= 1)) refuse("rank", `is ${rank}`, "Pass 1 or more");
   const least = type.startsWith("dare") ? Number.MIN_VALUE : 0;
   if (!(density >= least && density <= 1))
     refuse("density", `is ${density}`, "Pass a share in [0, 1], above 0 for DARE");
+  return weights;
 }
 
 function refuse(where: string, problem: string, remedy: string): never {

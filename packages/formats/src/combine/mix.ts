@@ -1,4 +1,4 @@
-/** Which sign of an element wins: that of the sum of the numbers, or that of most of them. */
+/** How the sign of an element is elected: by the sum of the numbers, or by their majority. */
 export type MajoritySign = "total" | "frequency";
 
 /** How tensors of one shape become one. */

@@ -3,7 +3,7 @@ import { type LoraTarget, scalingOf } from "../picture/lora-file.js";
 import { deltaNorm } from "../picture/norm.js";
 import type { Operator } from "./svd.js";
 
-/** What a target adds, [out, in], without ever being a matrix of that size. */
+/** The change of a target, [out, in], as an operator: the matrix is never materialised. */
 export function productOperator(target: LoraTarget): Operator {
   const { rank, inFeatures, outFeatures, loraA, loraB } = target;
   const a = Matrix.from1DArray(rank, inFeatures, Array.from(loraA));

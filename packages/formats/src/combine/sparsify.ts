@@ -50,7 +50,7 @@ function upperBound(sorted: Float64Array, value: number): number {
   return low;
 }
 
-/** What the mask keeps, divided by the density so that the expectation stays (DARE, Yu et al. 2023, eq. 2). */
+/** The elements that the mask keeps, divided by the density to keep the expectation (DARE, Yu et al. 2023, eq. 2). */
 function keepRandom(values: Float64Array, density: number, mask: () => Mask): Float64Array {
   if (density >= 1) return values;
   const kept = mask();

@@ -1,8 +1,10 @@
+import { checkBytes } from "../base/bytes.js";
 import { Cursor } from "../base/cursor.js";
 import { FormatError, shown } from "../base/errors.js";
+import { refuseLookalike } from "../base/lookalikes.js";
 import { GGML_TYPES, type GgmlType, ggmlTypeOf, VALUE_TYPES, type ValueType, valueTypeOf } from "./types.js";
 
-/** What a GGUF file holds; version 3, little-endian. */
+/** The contents of a GGUF file; version 3, little-endian. */
 export interface GgufFile {
   readonly metadata: Metadata;
   readonly tensors: readonly GgufTensor[];
@@ -40,6 +42,8 @@ const REMEDY = "Get the file again from where it was made";
  * `bad-shape`, `bad-offset`, `unsupported-dtype`
  */
 export function readGguf(bytes: Uint8Array): GgufFile {
+  checkBytes(bytes);
+  refuseLookalike(bytes, "file", "gguf");
   const cursor = new Cursor(bytes);
   const { tensorCount, entryCount } = readPrefix(cursor);
   const metadata = readMetadata(cursor, entryCount);
@@ -55,15 +59,50 @@ export function readGguf(bytes: Uint8Array): GgufFile {
 }
 
 /**
- * The metadata of a GGUF file, of a model for example, of which no more than the beginning need be there.
+ * The metadata of a GGUF file. The beginning of the file is enough, which matters for models.
  * @throws FormatError `truncated` if more of it is needed, and as `readGguf`
  */
 export function readGgufMetadata(start: Uint8Array): Metadata {
+  checkBytes(start);
+  refuseLookalike(start, "file", "gguf");
   const cursor = new Cursor(start);
   return readMetadata(cursor, readPrefix(cursor).entryCount);
 }
 
-function readPrefix(cursor: Cursor): { tensorCount: number; entryCount: number } {
+/** The header of a file; tensors may have any type of ggml. */
+export interface GgufHeader {
+  readonly metadata: Metadata;
+  readonly infos: readonly TensorHeader[];
+  /** Of the first byte of metadata, of the first byte after it, and of the first byte after all of the header. */
+  readonly offsets: { readonly metadata: number; readonly infos: number; readonly end: number };
+  readonly alignment: number;
+  readonly version: number;
+  readonly entryCount: number;
+}
+
+/** @throws FormatError `truncated` if more of the file is needed, and as `readGguf` */
+export function readGgufHeader(start: Uint8Array): GgufHeader {
+  checkBytes(start);
+  refuseLookalike(start, "file", "gguf");
+  const cursor = new Cursor(start);
+  const { tensorCount, entryCount, version } = readPrefix(cursor, false);
+  const metadataAt = cursor.at;
+  const metadata = readMetadata(cursor, entryCount);
+  const infosAt = cursor.at;
+  const names = new Set<string>();
+  const infos: TensorHeader[] = [];
+  for (let i = 0; i < tensorCount; i++) {
+    const info = readTensorHeader(cursor);
+    if (names.has(info.name)) duplicate(info.name, "tensor");
+    names.add(info.name);
+    infos.push(info);
+  }
+  const offsets = { metadata: metadataAt, infos: infosAt, end: cursor.at };
+  return { metadata, infos, offsets, alignment: alignmentOf(metadata), version, entryCount };
+}
+
+/** @param isWhole whether counts may be held against the bytes that are left */
+function readPrefix(cursor: Cursor, isWhole = true): { tensorCount: number; entryCount: number; version: number } {
   for (const byte of MAGIC) {
     if (cursor.u8("the magic number") !== byte) {
       throw new FormatError("not-this-format", "byte 0", "does not say GGUF", "Pass a GGUF file");
@@ -74,9 +113,17 @@ function readPrefix(cursor: Cursor): { tensorCount: number; entryCount: number }
     const problem = version === 0x0300_0000 ? "is big-endian" : `says version ${version}`;
     throw new FormatError("unsupported-version", "byte 4", problem, "Convert it to version 3, little-endian");
   }
+  if (!isWhole) {
+    return {
+      tensorCount: cursor.size("the number of tensors"),
+      entryCount: cursor.size("the number of entries"),
+      version,
+    };
+  }
   return {
     tensorCount: cursor.count("the number of tensors", LEAST_TENSOR_BYTES),
     entryCount: cursor.count("the number of metadata entries", LEAST_ENTRY_BYTES),
+    version,
   };
 }
 
@@ -122,7 +169,17 @@ interface TensorInfo extends Omit<GgufTensor, "data"> {
   readonly offset: number;
 }
 
-function readTensorInfo(cursor: Cursor): TensorInfo {
+/** A tensor by the header: its type is ggml's number. */
+export interface TensorHeader {
+  readonly name: string;
+  /** `ne` of ggml: the innermost dimension first. */
+  readonly shape: readonly number[];
+  readonly typeId: number;
+  /** From the first byte after the header and its padding. */
+  readonly offset: number;
+}
+
+function readTensorHeader(cursor: Cursor): TensorHeader {
   const at = cursor.at;
   const length = cursor.size("the length of a name");
   if (length >= MAX_NAME_BYTES || length === 0) {
@@ -134,13 +191,15 @@ function readTensorInfo(cursor: Cursor): TensorInfo {
     throw new FormatError("bad-shape", shown(name), `has ${dimensions} dimensions, at most 4 are allowed`, REMEDY);
   }
   const shape = Array.from({ length: dimensions }, () => cursor.size("a dimension"));
-  const id = cursor.u32("the type of a tensor");
-  const type = ggmlTypeOf(id);
-  if (type === undefined) {
-    const remedy = `Convert it to one of ${Object.keys(GGML_TYPES).join(", ")}`;
-    throw new FormatError("unsupported-dtype", shown(name), `is of the ggml type ${id}`, remedy);
-  }
-  return { name, shape, type, offset: cursor.size("the offset of a tensor") };
+  return { name, shape, typeId: cursor.u32("the type of a tensor"), offset: cursor.size("the offset of a tensor") };
+}
+
+function readTensorInfo(cursor: Cursor): TensorInfo {
+  const { name, shape, typeId, offset } = readTensorHeader(cursor);
+  const type = ggmlTypeOf(typeId);
+  if (type !== undefined) return { name, shape, type, offset };
+  const remedy = `Convert it to one of ${Object.keys(GGML_TYPES).join(", ")}`;
+  throw new FormatError("unsupported-dtype", shown(name), `is of the ggml type ${typeId}`, remedy);
 }
 
 /** Tensors lie one after the other, each at the next multiple of the alignment. */

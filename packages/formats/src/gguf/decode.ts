@@ -3,16 +3,17 @@ import type { DecodeOptions } from "../format.js";
 import { toFloats } from "../picture/floats.js";
 import { checkLoraFile, type LoraFile, type LoraTarget, PLAIN_FILE } from "../picture/lora-file.js";
 import { transpose } from "../picture/transpose.js";
-import { ARCHITECTURES } from "./architectures.js";
-import { type BaseModel, checkBaseModel, headsOf } from "./base-model.js";
+import { ARCHITECTURES, type Order } from "./architectures.js";
+import { type BaseModel, baseModelOfAdapter, checkBaseModel } from "./base-model.js";
 import { type GgufTensor, type Metadata, readGguf, readGgufMetadata } from "./container.js";
+import { joinThirds } from "./join-thirds.js";
 import { architectureOf, type Place, placeAsNamed, placeOfTensor } from "./names.js";
-import { rotaryOrder } from "./permute.js";
+import { orderOf } from "./orders.js";
 import { fromQ8 } from "./q8.js";
 
 const REMEDY = "Get the file again from where it was made";
 
-/** What the keys of GGUF's notes begin with. */
+/** Prefix of the keys of GGUF's notes. */
 export const NOTE = "gguf.";
 
 /**
@@ -24,17 +25,20 @@ export function decodeGgufLora(bytes: Uint8Array, options: DecodeOptions = {}): 
   checkAdapter(metadata);
   const name = textOf(metadata, "general.architecture");
   const architecture = options.asStored ? ARCHITECTURES.get(name) : architectureOf(name);
-  const base = options.base === undefined ? headsOf(metadata, name) : checkBaseModel(options.base);
+  const base = options.base === undefined ? baseModelOfAdapter(metadata, name) : checkBaseModel(options.base);
   if (base !== null && base.architecture !== name) {
     const problem = `is for ${shown(name)}, the base model is ${shown(base.architecture)}`;
     throw new FormatError("bad-config", "general.architecture", problem, "Pass the base model that it is for");
   }
   const alpha = alphaOf(metadata) ?? options.alpha;
-  const targets = pairsOf(readGguf(bytes).tensors).map(([tensor, a, b]) => {
+  const weightLayout = architecture?.weightLayout ?? "out-in";
+  const pieces = pairsOf(readGguf(bytes).tensors).flatMap(([tensor, a, b]) => {
     const place = architecture === undefined ? placeAsNamed(tensor) : placeOfTensor(tensor, architecture);
-    const order = place.heads === null || options.asStored ? undefined : orderOf(place, b, base);
-    return { ...targetOf(place, a, b, order), weightLayout: architecture?.weightLayout ?? "out-in" };
+    const orderFor = (order: Order | undefined, length: number) =>
+      order === undefined || options.asStored ? undefined : orderOf(order, length, baseFor(place, base), shown(tensor));
+    return targetsOf(place, a, b, orderFor).map((target) => ({ place, target: { ...target, weightLayout } }));
   });
+  const targets = joinThirds(pieces, alpha !== undefined);
   return checkLoraFile({
     ...PLAIN_FILE,
     targets: targets.map((target) => ({ ...target, alpha: alpha ?? target.rank })),
@@ -87,8 +91,8 @@ function pairsOf(tensors: readonly GgufTensor[]): [string, GgufTensor, GgufTenso
   return [...as].map(([name, a]) => [name, a, bs.get(name)!]);
 }
 
-function orderOf({ tensor, heads }: Place, b: GgufTensor, base: BaseModel | null): Uint32Array {
-  if (base !== null && heads !== null) return rotaryOrder(b.shape[1] ?? 1, base[heads], shown(tensor));
+function baseFor({ tensor }: Place, base: BaseModel | null): BaseModel {
+  if (base !== null) return base;
   throw new FormatError(
     "needs-base",
     shown(tensor),
@@ -97,55 +101,60 @@ function orderOf({ tensor, heads }: Place, b: GgufTensor, base: BaseModel | null
   );
 }
 
-/** ggml has the inner dimension first: A is ne [in, rank], of an embedding [rank, in]; B is ne [rank, out]. */
-function targetOf(
-  place: Place,
-  a: GgufTensor,
-  b: GgufTensor,
-  order?: Uint32Array,
-): Omit<LoraTarget, "alpha" | "weightLayout"> {
+type Target = Omit<LoraTarget, "alpha" | "weightLayout">;
+type OrderFor = (order: Order | undefined, length: number) => Uint32Array | undefined;
+
+/**
+ * ggml has the inner dimension first: A is ne [in, rank], of an embedding [rank, in]; B is ne [rank, out]. Of experts, one
+ * after the other; those without any effect are left out.
+ */
+function targetsOf(place: Place, a: GgufTensor, b: GgufTensor, orderFor: OrderFor): readonly Target[] {
   const isEmbedding = place.kind === "embedding";
-  const [inner, outer] = matrixOf(a);
-  const [rank, outFeatures] = matrixOf(b);
+  const [inner, outer, count] = sizesOf(a);
+  const [rank, outFeatures, countOfB] = sizesOf(b);
   const [inFeatures, rankOfA] = isEmbedding ? [outer, inner] : [inner, outer];
-  if (rankOfA !== rank) {
-    const problem = `has rank ${rankOfA} in A and ${rank} in B`;
+  if (rankOfA !== rank || count !== countOfB) {
+    const problem = `has A [${a.shape.join(", ")}] and B [${b.shape.join(", ")}]`;
     throw new FormatError("bad-shape", shown(place.tensor), problem, REMEDY);
   }
-  const floatsOfA = floatsOf(a);
-  const rowsOfB = floatsOf(b);
-  return {
-    module: place.module,
-    kind: place.kind,
-    rank,
-    inFeatures,
-    outFeatures,
-    rsLora: false,
-    loraA: isEmbedding ? transpose(floatsOfA, inFeatures, rank) : floatsOfA,
-    loraB: columnsOf(rowsOfB, rank, outFeatures, order),
-    dtype: a.type === "Q8_0" ? "F16" : a.type,
-  };
-}
-
-/** B [out, rank] as [rank, out], its rows back in the model's own order. */
-function columnsOf(rows: Float32Array, rank: number, outFeatures: number, order?: Uint32Array): Float32Array {
-  if (order === undefined) return transpose(rows, outFeatures, rank);
-  const columns = new Float32Array(rows.length);
-  for (let row = 0; row < outFeatures; row++) {
-    for (let k = 0; k < rank; k++) columns[k * outFeatures + order[row]!] = rows[row * rank + k]!;
+  if ((count > 1 && place.expert === undefined) || count > MAX_EXPERTS) {
+    throw new FormatError("bad-shape", shown(place.tensor), `has ${count} layers of factors`, REMEDY);
   }
-  return columns;
+  const [rows, columns] = [orderFor(place.rows, outFeatures), orderFor(place.columns, inFeatures)];
+  const [floatsOfA, rowsOfB] = [floatsOf(a), floatsOf(b)];
+  const dtype = a.type === "Q8_0" || b.type === "Q8_0" ? "F16" : a.type === b.type ? a.type : "F32";
+  const targets = Array.from({ length: count }, (_, expert): Target => {
+    const own = floatsOfA.subarray(expert * rank * inFeatures, (expert + 1) * rank * inFeatures);
+    const ownB = rowsOfB.subarray(expert * rank * outFeatures, (expert + 1) * rank * outFeatures);
+    const loraA = isEmbedding ? transpose(own, inFeatures, rank) : inOrder(own, rank, inFeatures, columns);
+    return {
+      module: place.expert === "all" ? place.module.replace("*", String(expert)) : place.module,
+      kind: place.kind,
+      ...{ rank, inFeatures, outFeatures, rsLora: false, dtype },
+      loraA,
+      loraB: inOrder(transpose(ownB, outFeatures, rank), rank, outFeatures, rows),
+    };
+  });
+  return place.expert === "all"
+    ? targets.filter(({ loraA, loraB }) => [loraA, loraB].some((f) => f.some(Boolean)))
+    : targets;
 }
 
-function matrixOf({ name, shape }: GgufTensor): [number, number] {
-  const [inner = 1, outer = 1, ...rest] = shape;
-  if (rest.every((size) => size === 1)) return [inner, outer];
-  throw new FormatError(
-    "bad-shape",
-    shown(name),
-    `has the shape [${shape.join(", ")}]`,
-    "Adapters of experts are not read",
-  );
+const MAX_EXPERTS = 4096;
+
+/** Values [rank, length] back in the model's own order. */
+function inOrder(values: Float32Array, rank: number, length: number, order: Uint32Array | undefined): Float32Array {
+  if (order === undefined) return values.slice();
+  const own = new Float32Array(values.length);
+  for (let k = 0; k < rank; k++) for (let i = 0; i < length; i++) own[k * length + order[i]!] = values[k * length + i]!;
+  return own;
+}
+
+/** Two dimensions, and the number of experts. */
+function sizesOf({ name, shape }: GgufTensor): readonly [number, number, number] {
+  const [inner = 1, outer = 1, count = 1, ...rest] = shape;
+  if (rest.every((size) => size === 1)) return [inner, outer, count];
+  throw new FormatError("bad-shape", shown(name), `has the shape [${shape.join(", ")}]`, REMEDY);
 }
 
 function floatsOf({ name, type, shape, data }: GgufTensor): Float32Array {
@@ -165,7 +174,7 @@ function baseModelOf(metadata: Metadata): string | null {
   return repository ?? (typeof name === "string" ? name : null);
 }
 
-/** What is said in general, as text; it is written back to GGUF. */
+/** The `general.*` metadata that is text; it is written back to GGUF. */
 function notesOf(metadata: Metadata): ReadonlyMap<string, string> {
   const notes = new Map<string, string>();
   for (const [key, { value }] of metadata) {

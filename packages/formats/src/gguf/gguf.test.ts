@@ -53,16 +53,18 @@ describe("what llama.cpp's own converter wrote", () => {
     }
   });
 
-  test("covers every architecture of the table but gpt2, whose adapters that converter transposes wrongly", () => {
-    const covered = new Set(CASES.map((name) => baseOf(name).architecture));
+  test("or of its models covers every architecture of the table but some", () => {
+    const models = readdirSync(join(import.meta.dirname, "models", "fixtures"));
+    const covered = new Set([...CASES.map((name) => baseOf(name).architecture), ...models]);
     const uncovered = [...ARCHITECTURES.keys()].filter((name) => !covered.has(name));
-    expect(uncovered).toEqual(["gpt2"]);
+    // The converter transposes adapters of gpt2 wrongly; the others are made of parts of those that are covered.
+    expect(uncovered).toEqual(["qwen3vl", "qwen35moe", "gemma3n", "gpt2", "t5encoder"]);
   });
 });
 
 const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
 
-const LLAMA = { architecture: "llama", attentionHeads: 4, keyValueHeads: 2 };
+const LLAMA = { architecture: "llama", attentionHeads: 4, keyValueHeads: 2, tiedHead: false };
 const q = (fields = {}) =>
   sampleTarget("model.layers.0.self_attn.q_proj", 1, { inFeatures: 5, outFeatures: 16, ...fields });
 
@@ -79,25 +81,32 @@ describe("our own files", () => {
     const architecture = fc.constantFrom(...ARCHITECTURES.keys());
     fc.assert(
       fc.property(architecture, heads, fc.array(shape, { minLength: 1, maxLength: 8 }), (name, sizes, shapes) => {
-        const { block, modules, weightLayout } = ARCHITECTURES.get(name)!;
+        const { stacks, weightLayout } = ARCHITECTURES.get(name)!;
+        const [{ path, modules }] = stacks as [(typeof stacks)[number]];
         const base = {
           architecture: name,
           attentionHeads: sizes.attentionHeads * sizes.perKey,
           keyValueHeads: sizes.attentionHeads,
+          linearHeads: { keys: 2, values: 4, keyWidth: 3, valueWidth: 2 },
         };
-        const paths = Object.values(modules);
+        // Linear attention has widths of its own; the goldens have it.
+        const known = Object.values(modules).filter(
+          (module) => !module.isIgnored && !module.path.startsWith("linear_attn"),
+        );
+        const paths = [...new Set(known.map((module) => module.path))];
         const targets = shapes.map(({ half, ...fields }, i) => {
-          const module = block.replace("#", String(Math.floor(i / paths.length))) + paths[i % paths.length];
-          const outFeatures = 2 * half * base.attentionHeads;
+          const module = path.replace("#", String(Math.floor(i / paths.length))) + paths[i % paths.length];
+          const groups = base.attentionHeads + 2 * base.keyValueHeads;
+          const outFeatures = 2 * half * (/query_key_value|W_pack/.test(module) ? 3 * groups : 1) * base.attentionHeads;
           const target = sampleTarget(module, i, { ...fields, outFeatures, weightLayout } as Partial<LoraTarget>);
           // Numbers that all three element types hold.
           const rounded = (values: Float32Array) => values.map((value) => Math.round(value * 16) / 16);
           return { ...target, loraA: rounded(target.loraA), loraB: rounded(target.loraB) };
         });
         const bytes = ggufLora.encode(fileOf(...targets), { base });
-        const read = ggufLora.decode(bytes, { base }).targets;
-        for (const [i, { alpha, loraB, ...target }] of targets.entries()) {
-          const { alpha: readAlpha, loraB: readB, ...rest } = read[i]!;
+        const read = new Map(ggufLora.decode(bytes, { base }).targets.map((target) => [target.module, target]));
+        for (const { alpha, loraB, ...target } of targets) {
+          const { alpha: readAlpha, loraB: readB, ...rest } = read.get(target.module)!;
           expect(rest).toEqual(target);
           expectClose(
             readB.map((value) => value * readAlpha),
@@ -105,6 +114,8 @@ describe("our own files", () => {
             2 ** -7,
           );
         }
+        // What llama.cpp takes apart comes back in another order.
+        if (name === "baichuan") return;
         expect(Buffer.compare(ggufLora.encode(ggufLora.decode(bytes, { base }), { base }), bytes)).toBe(0);
       }),
     );
@@ -180,13 +191,55 @@ test("a missing alpha is no scaling, as in llama.cpp", () => {
 
 test("a base model's facts are read from the beginning of its file, or from its config.json", () => {
   const bytes = ggufLora.encode(fileOf(q()), { base: LLAMA });
-  expect(baseModelFromGguf(bytes.subarray(0, 600))).toEqual(LLAMA);
+  const model = Buffer.from(bytes);
+  // An adapter says how many heads its model has, and nothing of the head.
+  expect(baseModelFromGguf(bytes.subarray(0, 600))).toEqual({ ...LLAMA, tiedHead: undefined });
+  model.write("a model", model.indexOf("general.type") + "general.type".length + 12, "latin1");
+  expect(baseModelFromGguf(model.subarray(0, 600))).toEqual({ ...LLAMA, tiedHead: true });
   expectRefusal(() => baseModelFromGguf(bytes.subarray(0, 100)), "truncated");
   expect(baseModelFromConfig({ architectures: ["GPT2LMHeadModel"], n_head: 3 })).toEqual({
     architecture: "gpt2",
     attentionHeads: 3,
     keyValueHeads: 3,
   });
+  // What a class has by default, its config.json leaves out.
+  const bare = (name: string, model_type: string, more = {}) =>
+    baseModelFromConfig({ architectures: [name], model_type, ...more });
+  expect(bare("MistralForCausalLM", "mistral")).toMatchObject({
+    attentionHeads: 32,
+    keyValueHeads: 8,
+    tiedHead: false,
+  });
+  expect(bare("SmolLM3ForCausalLM", "smollm3")).toMatchObject({ attentionHeads: 16, keyValueHeads: 4, tiedHead: true });
+  expect(bare("Gemma3ForConditionalGeneration", "gemma3", { text_config: {} })).toMatchObject({ tiedHead: true });
+  expectRefusal(() => baseModelFromConfig({ model_type: "llama" }), "unsupported-variant");
   expectRefusal(() => baseModelFromConfig({ architectures: ["Mystery"] }), "unsupported-variant");
   expectRefusal(() => baseModelFromConfig(null), "bad-config");
+});
+
+test("what llama.cpp would ignore, could not load or would abort on is refused", () => {
+  const linear = (module: string) => sampleTarget(module, 1, { inFeatures: 8, outFeatures: 16 });
+  const embedding = sampleTarget("model.embed_tokens", 1, { kind: "embedding", inFeatures: 16, outFeatures: 8 });
+  const encode = (architecture: string, target: LoraTarget, tiedHead?: boolean) =>
+    ggufLora.encode(fileOf(target), { base: { architecture, attentionHeads: 4, keyValueHeads: 4, tiedHead } });
+  for (const target of [linear("lm_head"), embedding]) {
+    expectRefusal(() => encode("llama", target, true), "tied-head");
+    expectRefusal(() => encode("llama", target), "needs-base");
+    expectRefusal(() => encode("gemma2", target, false), "tied-head");
+    expect(encode("llama", target, false).length).toBeGreaterThan(0);
+  }
+  for (const name of ["q_proj", "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj"]) {
+    expectRefusal(() => encode("deepseek2", linear(`model.layers.0.self_attn.${name}`)), "unsupported-variant");
+  }
+  expectRefusal(() => encode("deepseek2", linear("lm_head"), false), "unsupported-variant");
+  expectRefusal(
+    () => encode("gemma3", linear("model.vision_tower.encoder.layers.0.self_attn.q_proj")),
+    "unsupported-variant",
+  );
+  const expert = linear("model.layers.0.block_sparse_moe.experts.5.w1");
+  expectRefusal(() => encode("llama", expert), "needs-base");
+  const base = { architecture: "llama", attentionHeads: 4, keyValueHeads: 4, experts: 8 };
+  const read = ggufLora.decode(ggufLora.encode(fileOf(expert), { base }), { base }).targets;
+  expect(read.map(({ module }) => module)).toEqual([expert.module]);
+  expectClose(read[0]!.loraB, expert.loraB, 1e-6);
 });

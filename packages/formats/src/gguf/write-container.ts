@@ -2,7 +2,7 @@ import { FormatError, shown } from "../base/errors.js";
 import { ALIGNMENT, type GgufTensor, MAGIC, MAX_NAME_BYTES, padded } from "./container.js";
 import { GGML_TYPES, VALUE_TYPES } from "./types.js";
 
-/** What is written as metadata: texts, counts and factors. */
+/** Metadata to write: texts, counts and factors. */
 export type Entry =
   | { readonly type: "STRING"; readonly value: string }
   | { readonly type: "UINT32" | "FLOAT32"; readonly value: number };
@@ -36,6 +36,34 @@ export function writeGguf(metadata: ReadonlyMap<string, Entry>, tensors: readonl
   }
   for (const [i, { data }] of tensors.entries()) bytes.set(data, start + offsets[i]!);
   return bytes;
+}
+
+/** What a header is made of: metadata as they are in another file, and tensors with the bytes that each takes. */
+export interface HeaderParts {
+  readonly version: number;
+  readonly entryCount: number;
+  readonly metadata: Uint8Array;
+  readonly alignment: number;
+  readonly tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly typeId: number }[];
+  readonly lengths: readonly number[];
+}
+
+/** The header of a file that has another's metadata, padded to where its tensors begin. @throws FormatError `bad-name` */
+export function ggufHeader({ version, entryCount, metadata, alignment, tensors, lengths }: HeaderParts): Uint8Array {
+  const parts: Uint8Array[] = [MAGIC, u32(version), u64(tensors.length), u64(entryCount), metadata];
+  let end = 0;
+  for (const [i, { name, shape, typeId }] of tensors.entries()) {
+    parts.push(tensorName(name), u32(shape.length), ...shape.map(u64), u32(typeId), u64(end));
+    end += padded(lengths[i]!, alignment);
+  }
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const header = new Uint8Array(padded(length, alignment));
+  let at = 0;
+  for (const part of parts) {
+    header.set(part, at);
+    at += part.length;
+  }
+  return header;
 }
 
 function tensorName(name: string): Uint8Array {

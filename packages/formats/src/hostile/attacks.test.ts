@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { FormatErrorCode } from "../base/errors.js";
 import { expectFormatError } from "../base/refusals.test-support.js";
-import { FILE_FORMATS, type FileFormatName } from "../formats.js";
+import { READERS as FORMATS } from "../formats/formats.js";
 import { writeGguf } from "../gguf/write-container.js";
 import { writeOnnxAdapter } from "../onnx-adapter/container.js";
 import { CONFIG_FILE, WEIGHTS_FILE } from "../peft/config.js";
@@ -25,13 +25,13 @@ const FIXED = 4096;
 
 /** The reading of a hostile file, and its size. */
 function attack(path: string): { readonly read: () => unknown; readonly size: number } {
-  const [format] = path.split("/") as [FileFormatName | "peft"];
+  const [format] = path.split("/") as [keyof typeof FORMATS | "peft"];
   if (format === "peft") {
     const [config, weights] = [file(path, CONFIG_FILE), file(path, WEIGHTS_FILE)];
     return { read: () => decodePeft({ config, weights }), size: config.length + weights.length };
   }
   const bytes = file(path);
-  return { read: () => FILE_FORMATS[format].decode(bytes), size: bytes.length };
+  return { read: () => FORMATS[format].decode(bytes), size: bytes.length };
 }
 
 test("the table names every file of attacks/", () => {
@@ -47,7 +47,7 @@ const HOSTILE = Object.entries(EXPECTED).flatMap(([path, code]) => (code === nul
 
 test("what the hostile files are made from is sound", () => {
   const sound = Object.keys(EXPECTED).filter((path) => EXPECTED[path] === null);
-  expect(sound).toHaveLength(5);
+  expect(sound).toHaveLength(6);
   for (const path of sound) expect(attack(path).read(), path).toMatchObject({ targets: [{ rank: 2 }] });
 });
 
@@ -95,7 +95,7 @@ test.each(Object.keys(MANY))(
       const { error, allocated, read: readings } = counted(() => READERS[name]!.read(bytes));
       expect(error).toMatchObject({
         name: "FormatError",
-        code: expect.stringMatching(/^(unexpected-tensor|bad-name|bad-config)$/),
+        code: expect.stringMatching(/^(unexpected-tensor|missing-tensor|bad-name|bad-config)$/),
       });
       expect(allocated).toBeLessThan(FACTOR * bytes.length + FIXED);
       expect(readings).toBeLessThan(FACTOR * bytes.length + FIXED);
@@ -128,9 +128,9 @@ describe.each(Object.keys(READERS))("%s", (name) => {
   });
 });
 
-test.each(Object.keys(FILE_FORMATS) as FileFormatName[])("%s: what is no Uint8Array is refused by name", (name) => {
+test.each(Object.keys(FORMATS) as (keyof typeof FORMATS)[])("%s: what is no Uint8Array is refused by name", (name) => {
   for (const wrong of [new ArrayBuffer(64), "text", undefined, [1, 2, 3]]) {
-    const { error } = counted(() => FILE_FORMATS[name].decode(wrong as never));
+    const { error } = counted(() => FORMATS[name].decode(wrong as never));
     const { code, message } = error as { readonly code: string; readonly message: string };
     expect(["invalid-argument", "not-a-checkpoint"]).toContain(code);
     expect(message).toContain("Uint8Array");

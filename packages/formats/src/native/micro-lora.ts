@@ -1,32 +1,45 @@
 import { decodeState, encodeState, type MicroLoraConfig, type MicroLoraState, resolveConfig } from "microlora";
+import { checkBytes } from "../base/bytes.js";
 import { FormatError } from "../base/errors.js";
+import { refuseLookalike } from "../base/lookalikes.js";
 import type { FileFormat } from "../format.js";
+import { isEmbeddingName } from "../picture/embedding-name.js";
 import { checkLoraFile, type LoraFile, type LoraTarget, PLAIN_FILE } from "../picture/lora-file.js";
+import { refuseParts } from "../picture/refuse-parts.js";
 import { refuseReplaced } from "../picture/replaced.js";
 import { withOneRule } from "../picture/uniform.js";
 
-/** Our own checkpoint, written by the core. The picture has its weights only: what it learned with stays behind. */
+/** Our own checkpoint, written by the core. A `LoraFile` has its weights only; optimiser state and Fisher information stay behind. */
 export const native: FileFormat = {
   title: "MicroLoRA checkpoint",
   extension: ".mlora",
   matches: (start) => MAGIC.every((byte, i) => start[i] === byte),
-  decode: (bytes) => fromMicroLora(decodeState(bytes)),
-  encode: (file) => encodeState(toMicroLora(file)),
+  decode(bytes) {
+    checkBytes(bytes);
+    refuseLookalike(bytes, "file");
+    return fromMicroLora(decodeState(bytes));
+  },
+  encode(file) {
+    refuseParts(file.targets, "a checkpoint", ["convolution"]);
+    return encodeState(toMicroLora(file));
+  },
 };
 
 const MAGIC = [0x89, 0x4d, 0x4c, 0x4f, 0x52, 0x41, 0x0d, 0x0a];
 
-/** How a `MicroLora` goes on learning with what it was given. */
+/** How a `MicroLora` continues to learn from the given weights. */
 export type LearningOptions = Pick<MicroLoraConfig, "learning" | "seed" | "baseModel">;
 
 /**
  * The state of a `MicroLora` with these weights, each module with its own rank and alpha:
- * `MicroLora.fromState(toMicroLora(file))`. `reset` forgets the weights.
- * @throws FormatError `needs-base` where tensors of the base are replaced; MicroLoraError `invalid-config`
+ * `MicroLora.fromState(toMicroLora(file))`. `reset` forgets the weights. The input of a convolution is a patch.
+ * @throws FormatError `needs-base` where tensors of the base are replaced, `unsupported-variant` for DoRA; MicroLoraError
+ * `invalid-config`
  */
 export function toMicroLora(file: LoraFile, options: LearningOptions = {}): MicroLoraState {
   checkLoraFile(file);
   refuseReplaced(file, "a MicroLora");
+  refuseParts(file.targets, "a MicroLora", ["magnitude"]);
   if (file.targets.length === 0) {
     throw new FormatError("invalid-argument", "targets", "are none", "Pass a file with at least one adapter");
   }
@@ -61,13 +74,6 @@ export function toMicroLora(file: LoraFile, options: LearningOptions = {}): Micr
       updates: 0,
     })),
   };
-}
-
-/** How Hugging Face's models call their embeddings, by the last part of the path. */
-const EMBEDDING_NAMES = /(^|\.)(embed_tokens|embed_in|tok_embeddings|wte|wpe|\w+_embeddings|shared)$/;
-
-function isEmbeddingName(module: string): boolean {
-  return EMBEDDING_NAMES.test(module);
 }
 
 /**

@@ -1,11 +1,12 @@
 import { Builder, ByteBuffer } from "flatbuffers";
 import { checkBytes } from "../base/bytes.js";
 import { FormatError, shown } from "../base/errors.js";
+import { refuseLookalike } from "../base/lookalikes.js";
 import { byteLengthOf, type Tensor } from "../picture/tensor-file.js";
 import { Table, type Vector } from "./table.js";
 import { dtypeOf, isOnnxDType, ONNX_TYPES } from "./types.js";
 
-/** What an `.onnx_adapter` holds: onnxruntime's lora/adapter_format/adapter_schema.fbs, format version 1. */
+/** The contents of an `.onnx_adapter`: onnxruntime's lora/adapter_format/adapter_schema.fbs, format version 1. */
 export interface OnnxAdapter {
   readonly adapterVersion: number;
   readonly modelVersion: number;
@@ -32,6 +33,7 @@ export function isOnnxAdapter(start: Uint8Array): boolean {
  */
 export function readOnnxAdapter(bytes: Uint8Array): OnnxAdapter {
   checkBytes(bytes);
+  refuseLookalike(bytes, "file");
   if (!isOnnxAdapter(bytes)) {
     throw new FormatError("not-this-format", "byte 4", `does not say ${IDENTIFIER}`, "Pass an .onnx_adapter file");
   }

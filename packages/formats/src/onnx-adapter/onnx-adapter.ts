@@ -2,10 +2,12 @@ import { FormatError, shown } from "../base/errors.js";
 import type { EncodeOptions, FileFormat } from "../format.js";
 import { storeFloats, toFloats } from "../picture/floats.js";
 import { checkLoraFile, type LoraFile, type LoraTarget, PLAIN_FILE, scalingOf } from "../picture/lora-file.js";
+import { refuseParts } from "../picture/refuse-parts.js";
 import { refuseReplaced } from "../picture/replaced.js";
 import type { Tensor } from "../picture/tensor-file.js";
 import { transpose } from "../picture/transpose.js";
 import { isOnnxAdapter, readOnnxAdapter, writeOnnxAdapter } from "./container.js";
+import { namesToNotes, parameterNames, parseParameter } from "./parameter-names.js";
 
 /**
  * `.onnx_adapter` of onnxruntime, with the names and layout of Olive's `convert-adapters`: A [in, rank] and B [rank, out]
@@ -19,8 +21,6 @@ export const onnxAdapter: FileFormat = {
   encode,
 };
 
-/** Names as Olive has them: `….lora_A.weight`, or `….lora_A.MatMul.weight` from its pass over an exported graph. */
-const NAME = /^(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.MatMul)?\.weight$/s;
 const VERSIONS = {
   adapterVersion: "onnx_adapter.adapter_version",
   modelVersion: "onnx_adapter.model_version",
@@ -30,8 +30,8 @@ function decode(bytes: Uint8Array): LoraFile {
   const { parameters, adapterVersion, modelVersion } = readOnnxAdapter(bytes);
   const parts = { A: new Map<string, Tensor>(), B: new Map<string, Tensor>() };
   for (const [name, tensor] of parameters) {
-    const [, module = "", part] = NAME.exec(name) ?? refuseName(name);
-    const map = parts[part as "A" | "B"];
+    const { module, factor } = parseParameter(name) ?? refuseName(name);
+    const map = parts[factor];
     if (map.has(module))
       throw new FormatError("duplicate-name", shown(name), "is there twice", "Leave one of them out");
     map.set(module, tensor);
@@ -50,6 +50,7 @@ function decode(bytes: Uint8Array): LoraFile {
     notes: new Map([
       [VERSIONS.adapterVersion, String(adapterVersion)],
       [VERSIONS.modelVersion, String(modelVersion)],
+      ...namesToNotes([...parameters.keys()]),
     ]),
   });
 }
@@ -77,21 +78,25 @@ function targetOf(module: string, a: Tensor, b: Tensor): LoraTarget {
   };
 }
 
-function encode(file: LoraFile, { dtype }: EncodeOptions = {}): Uint8Array {
+function encode(file: LoraFile, { dtype, parameterNames: graph }: EncodeOptions = {}): Uint8Array {
   const { targets, notes } = checkLoraFile(file);
   refuseReplaced(file, "onnx_adapter");
+  refuseParts(targets, "a graph of Olive's", ["bias", "magnitude", "embedding", "convolution"]);
+  const namesOf = parameterNames(file, graph);
   const parameters = new Map<string, Tensor>();
   for (const target of targets) {
-    const { module, kind, rank, inFeatures, outFeatures, loraA, loraB, bias } = target;
-    if (bias !== undefined) refusePart(module, "has a bias");
-    if (kind === "embedding") refusePart(module, "is an embedding");
+    const { module, rank, inFeatures, outFeatures, loraA, loraB } = target;
+    const names = namesOf(module);
     const scaling = scalingOf(target);
     const scaledB = loraB.map((value) => value * scaling);
     const a = transpose(loraA, rank, inFeatures);
     for (const [name, values, shape] of [
-      [`${module}.lora_A.weight`, a, [inFeatures, rank]],
-      [`${module}.lora_B.weight`, scaledB, [rank, outFeatures]],
+      [names.A, a, [inFeatures, rank]],
+      [names.B, scaledB, [rank, outFeatures]],
     ] as const) {
+      if (parameters.has(name)) {
+        throw new FormatError("duplicate-name", shown(name), "would be two modules' parameter", "Rename one of them");
+      }
       parameters.set(name, storeFloats(values, shape, dtype ?? target.dtype, name));
     }
   }
@@ -115,15 +120,5 @@ function refuseName(name: string): never {
     shown(name),
     isQuantized ? "is quantized" : "is no lora_A.weight or lora_B.weight",
     "Convert the adapter without quantization, or feed it to its graph as it is with onnxAdapterFeeds",
-  );
-}
-
-function refusePart(where: string, problem: string): never {
-  const remedy = "Merge it into the base model, or leave it out";
-  throw new FormatError(
-    "unsupported-variant",
-    shown(where),
-    `${problem}, which Olive's graphs have no inputs for`,
-    remedy,
   );
 }

@@ -1,24 +1,30 @@
 import { FormatError, shown } from "../base/errors.js";
 import { type JsonObject, jsonObject, parseJsonObject } from "../base/json.js";
 
-/** What a reader needs of an `adapter_config.json` (PEFT's `LoraConfig`). */
+/** The parts of an `adapter_config.json` (PEFT's `LoraConfig`) that a reader needs. */
 export interface PeftConfig {
   readonly alpha: number;
+  /** The rank that the config says, undefined if it says none; `rank_pattern` says another for some modules. */
+  readonly rank: number | undefined;
   readonly rsLora: boolean;
   readonly dropout: number;
   readonly fanInFanOut: boolean;
   readonly baseModel: string | null;
   /** Whether biases of the base model were trained. */
   readonly trainsBiases: boolean;
-  /** From patterns of module paths to the alpha of the modules that they match, in order. */
+  /** Whether the modules have magnitudes (DoRA); undefined where the config does not say. */
+  readonly isDora: boolean | undefined;
+  /** From patterns of module paths to the alpha, or the rank, of the modules that they match, in order. */
   readonly alphaPattern: ReadonlyMap<string, number>;
+  readonly rankPattern: ReadonlyMap<string, number>;
+  /** Names of the adapted modules, or the ends of their paths; null where the config has a pattern or nothing. */
+  readonly targetModules: readonly string[] | null;
   /** The file itself. */
   readonly json: JsonObject;
 }
 
 /** Fields that make something else of the two factors than their product, by the name that the variant goes by. */
 const VARIANTS: Readonly<Record<string, string>> = {
-  use_dora: "DoRA",
   use_qalora: "QALoRA",
   use_bdlora: "BD-LoRA",
   alora_invocation_tokens: "aLoRA",
@@ -34,20 +40,28 @@ const VARIANTS: Readonly<Record<string, string>> = {
 const CHANGES_BASE = /^(pissa|olora|corda|loftq|lora_ga)/i;
 
 /** Fields of the form `use_*` that leave the product as it is. */
-const HARMLESS = new Set(["use_rslora"]);
+const HARMLESS = new Set(["use_rslora", "use_dora"]);
 
 /** @throws FormatError `bad-header`, `bad-config`, `unsupported-variant` */
 export function readConfig(text: string): PeftConfig {
   const json = parseJsonObject(text, CONFIG_FILE);
+  if (isMlxConfig(json)) {
+    const remedy = "Read the folder with decodeMlx, or readAdapter of @microlora/formats/node";
+    throw new FormatError("not-this-format", CONFIG_FILE, "is that of an adapter of MLX (mlx-lm), not PEFT's", remedy);
+  }
   refuseVariants(json);
   return {
     alpha: number(json, "lora_alpha", 8),
+    rank: json.get("r") === undefined ? undefined : number(json, "r", 8),
     rsLora: boolean(json, "use_rslora"),
     dropout: number(json, "lora_dropout", 0),
     fanInFanOut: boolean(json, "fan_in_fan_out"),
     baseModel: baseModel(json),
     trainsBiases: (json.get("bias") ?? "none") !== "none",
-    alphaPattern: alphaPattern(json),
+    isDora: json.has("use_dora") ? boolean(json, "use_dora") : undefined,
+    alphaPattern: numbersByPattern(json, "alpha_pattern"),
+    rankPattern: numbersByPattern(json, "rank_pattern"),
+    targetModules: targetModules(json),
     json,
   };
 }
@@ -77,10 +91,20 @@ function refuseVariant(field: string, name: string): never {
   );
 }
 
-function alphaPattern(json: JsonObject): ReadonlyMap<string, number> {
-  const value = json.get("alpha_pattern") ?? {};
-  const patterns = jsonObject(value, `${CONFIG_FILE}: alpha_pattern`);
+/** Whether mlx-lm wrote a configuration. Its folders have a file of the same name. */
+export function isMlxConfig(json: JsonObject): boolean {
+  return !json.has("peft_type") && (json.has("lora_parameters") || json.has("fine_tune_type"));
+}
+
+function numbersByPattern(json: JsonObject, field: string): ReadonlyMap<string, number> {
+  const patterns = jsonObject(json.get(field) ?? {}, `${CONFIG_FILE}: ${field}`);
   return new Map([...patterns.keys()].map((key) => [key, number(patterns, key, 0)]));
+}
+
+/** A text is a pattern of Python's, or `all-linear`; neither is held against the modules. */
+function targetModules(json: JsonObject): readonly string[] | null {
+  const value = json.get("target_modules");
+  return Array.isArray(value) && value.every((name) => typeof name === "string") ? value : null;
 }
 
 function number(json: JsonObject, field: string, otherwise: number): number {
@@ -95,11 +119,7 @@ function boolean(json: JsonObject, field: string): boolean {
 
 function baseModel(json: JsonObject): string | null {
   const value = json.get("base_model_name_or_path") ?? null;
-  if (value !== null && typeof value !== "string") return refuse("base_model_name_or_path", value, "text");
-  // Nothing here opens it, but whoever is handed it may.
-  if (value?.split(/[\\/]/).includes(".."))
-    return refuse("base_model_name_or_path", value, "a name or a path without ..");
-  return value;
+  return value === null || typeof value === "string" ? value : refuse("base_model_name_or_path", value, "text");
 }
 
 function refuse(field: string, value: unknown, wanted: string): never {

@@ -1,14 +1,14 @@
 import { FormatError, shown } from "../base/errors.js";
 import { decodeUtf8 } from "../base/json.js";
-import { isFloatDType } from "../picture/dtype.js";
-import { toFloats } from "../picture/floats.js";
-import { checkLoraFile, type LoraFile, type LoraTarget, scalingOf } from "../picture/lora-file.js";
+import { refuseLookalike } from "../base/lookalikes.js";
+import type { DecodeOptions } from "../format.js";
+import { checkLoraFile, type LoraFile, type LoraTarget } from "../picture/lora-file.js";
 import type { Tensor, TensorFile } from "../picture/tensor-file.js";
-import { transpose } from "../picture/transpose.js";
 import { decodeSafetensors } from "../safetensors/safetensors.js";
-import { CONFIG_FILE, type PeftConfig, readConfig } from "./config.js";
-import { type Part, PREFIX, parseName } from "./names.js";
+import { CONFIG_FILE, type PeftConfig, readConfig, WEIGHTS_FILE } from "./config.js";
+import { chooseAdapter, type Name, type Part, parseName, withoutWrappers } from "./names.js";
 import { patternLookup } from "./patterns.js";
+import { readTarget } from "./target.js";
 
 /** The two files of a PEFT folder. */
 export interface PeftFolder {
@@ -22,44 +22,37 @@ export interface PeftFolder {
 export const CONFIG_NOTE = "peft.config";
 
 /**
- * What `PeftModel.save_pretrained` wrote. Ranks are those of the tensors; `rank_pattern` only repeats them.
- * @throws FormatError, among others `unsupported-variant` for DoRA and whatever else is no plain product
+ * Reads what `PeftModel.save_pretrained` wrote; heeds `adapter`.
+ * @throws FormatError, among others `unsupported-variant` for whatever is more than two factors and DoRA's magnitudes,
+ * `bad-shape` where the configuration says another rank than the tensors have
  */
-export function decodePeft({ config, weights }: PeftFolder): LoraFile {
-  return fromTensors(decodeSafetensors(weights), decodeUtf8(config, CONFIG_FILE));
+export function decodePeft({ config, weights }: PeftFolder, options: DecodeOptions = {}): LoraFile {
+  refuseLookalike(config, CONFIG_FILE, "json");
+  refuseLookalike(weights, WEIGHTS_FILE, "safetensors");
+  return fromTensors(decodeSafetensors(weights), decodeUtf8(config, CONFIG_FILE), options);
 }
 
-/** The same from tensors that were read already. */
-export function fromTensors({ tensors }: TensorFile, configText: string): LoraFile {
+/**
+ * The same for tensors that were already read, for example by `decodePyTorch` from an `adapter_model.bin`.
+ * @param configText the text of `adapter_config.json`
+ * @throws FormatError as `decodePeft`
+ */
+export function fromTensors({ tensors }: TensorFile, configText: string, options: DecodeOptions = {}): LoraFile {
   const config = readConfig(configText);
-  const modules = new Map<string, Map<Part, Tensor>>();
-  const replaced = new Map<string, Tensor>();
-  const carried = new Map<string, Tensor>();
-  for (const [key, tensor] of tensors) {
-    const { part, path } = parseName(key);
-    if (part === "base") sortBase(path, tensor, tensors, { replaced, carried });
-    else if (part === "base_layer.bias") (config.trainsBiases ? replaced : carried).set(`${path}.bias`, tensor);
-    else if (part === "base_layer.weight") carried.set(`${path}.weight`, tensor);
-    else {
-      const parts = modules.get(path) ?? new Map<Part, Tensor>();
-      modules.set(path, parts.set(part, tensor));
-    }
-  }
+  const { modules, replaced, carried } = sortTensors(tensors, config, options.adapter);
   if (modules.size === 0) {
     throw new FormatError("missing-tensor", "file", "holds no lora_A and lora_B", "Save the adapter with PEFT");
   }
-  if (modules.size * config.alphaPattern.size > MAX_MATCHES) {
-    throw new FormatError(
-      "too-large",
-      `${CONFIG_FILE}: alpha_pattern`,
-      `has ${config.alphaPattern.size} patterns for ${modules.size} modules`,
-      "Fold the scalings into B",
-    );
-  }
-  const alphaOf = patternLookup(config.alphaPattern, `${CONFIG_FILE}: alpha_pattern`);
-  const targets = [...modules].map(([module, parts]) =>
-    readTarget(module, parts, config, alphaOf(module) ?? config.alpha),
-  );
+  refuseTooMany(modules, config.alphaPattern, "alpha_pattern");
+  refuseTooMany(modules, config.rankPattern, "rank_pattern");
+  const alphas = patternLookup(config.alphaPattern, `${CONFIG_FILE}: alpha_pattern`);
+  const ranks = patternLookup(config.rankPattern, `${CONFIG_FILE}: rank_pattern`);
+  const targets = [...modules].map(([module, parts]) => {
+    const target = readTarget(module, parts, config, alphas.find(module) ?? config.alpha);
+    checkRank(target, ranks.find(module) ?? config.rank);
+    checkDora(target, config.isDora);
+    return target;
+  });
   return checkLoraFile({
     targets,
     baseModel: config.baseModel,
@@ -67,83 +60,128 @@ export function fromTensors({ tensors }: TensorFile, configText: string): LoraFi
     replaced,
     carried,
     notes: new Map([[CONFIG_NOTE, JSON.stringify(Object.fromEntries(config.json))]]),
+    warnings: [
+      ...warning(alphas.unmatched(), (names) => `alpha_pattern has ${names}, which acts on no module`),
+      ...warning(ranks.unmatched(), (names) => `rank_pattern has ${names}, which acts on no module`),
+      ...targetWarnings(config.targetModules, targets),
+    ],
   });
 }
 
-/** With `bias="all"`, a module that was trained whole is there three times: as itself, as the wrapped, and as it was. */
-const WRAPPED = /\.(modules_to_save|original_module)(?=\.[^.]+$)/;
-
-function sortBase(
-  path: string,
-  tensor: Tensor,
-  tensors: ReadonlyMap<string, Tensor>,
-  { replaced, carried }: { replaced: Map<string, Tensor>; carried: Map<string, Tensor> },
-): void {
-  const [, wrapper] = WRAPPED.exec(path) ?? [];
-  const itself = path.replace(WRAPPED, "");
-  if (wrapper === undefined) replaced.set(path, tensor);
-  else if (wrapper === "original_module" || tensors.has(PREFIX + itself)) carried.set(path, tensor);
-  else replaced.set(itself, tensor);
+interface Sorted {
+  readonly modules: ReadonlyMap<string, ReadonlyMap<Part, Tensor>>;
+  readonly replaced: ReadonlyMap<string, Tensor>;
+  readonly carried: ReadonlyMap<string, Tensor>;
 }
 
-function readTarget(
-  module: string,
-  parts: ReadonlyMap<Part, Tensor>,
-  { rsLora, fanInFanOut }: PeftConfig,
-  alpha: number,
-): LoraTarget {
-  const isEmbedding = parts.has("lora_embedding_A") || parts.has("lora_embedding_B");
-  const names = isEmbedding ? (["lora_embedding_A", "lora_embedding_B"] as const) : LINEAR;
-  const [a, b] = names.map((name) => matrix(parts.get(name), `${module}.${name}`)) as [Tensor, Tensor];
-  const [rank, inFeatures] = a.shape as [number, number];
-  const [outFeatures, rankOfB] = b.shape as [number, number];
-  if (rank !== rankOfB) {
-    throw new FormatError("bad-shape", module, `has rank ${rank} in A, ${rankOfB} in B`, "Save the adapter again");
+/** The tensors of one adapter by module and part, and those of the base beside them. */
+function sortTensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  { trainsBiases }: PeftConfig,
+  wanted: string | undefined,
+): Sorted {
+  const names = new Map([...withoutWrappers(tensors.keys())].map(([key, bare]) => [key, parseName(bare)]));
+  const adapters = new Set([...names.values()].flatMap((name) => (isLora(name) ? [name.adapter] : [])));
+  const chosen = chooseAdapter(adapters, wanted);
+  const modules = new Map<string, Map<Part, Tensor>>();
+  const base = new BaseTensors(names, adapters, chosen);
+  for (const [key, name] of names) {
+    const tensor = tensors.get(key)!;
+    if (name.part === "base") base.add(name.path, tensor);
+    else if (name.part === "base_layer.bias" || name.part === "base_layer.weight") {
+      const [, parameter] = name.part.split(".");
+      const isTrained = trainsBiases && parameter === "bias";
+      (isTrained ? base.replaced : base.carried).set(`${name.path}.${parameter}`, tensor);
+    } else if (name.adapter === chosen) {
+      const parts = modules.get(name.path) ?? new Map<Part, Tensor>();
+      if (parts.has(name.part)) throw new FormatError("duplicate-name", shown(key), "is there twice", "Save it again");
+      modules.set(name.path, parts.set(name.part, tensor));
+    }
   }
-  const extra = [...parts.keys()].find((part) => part !== "lora_B.bias" && !(names as readonly Part[]).includes(part));
-  if (extra !== undefined) {
-    throw new FormatError("unexpected-tensor", `${module}.${extra}`, "is beside an embedding's", "Save it again");
+  return { modules, replaced: base.replaced, carried: base.carried };
+}
+
+function isLora({ part }: Name): boolean {
+  return part.startsWith("lora_");
+}
+
+/** With `bias="all"`, a module that was trained whole is there three times: as itself, as the wrapped, and as it was. */
+const WRAPPED = /^(.*)\.(modules_to_save|original_module)\.(.+)$/s;
+
+/** Tensors of the base model in an adapter's file: those that were trained whole, and those that merely come along. */
+class BaseTensors {
+  readonly replaced = new Map<string, Tensor>();
+  readonly carried = new Map<string, Tensor>();
+  readonly #paths: ReadonlySet<string>;
+  readonly #adapters: ReadonlySet<string | null>;
+  readonly #chosen: string;
+
+  constructor(names: ReadonlyMap<string, Name>, adapters: ReadonlySet<string | null>, chosen: string | null) {
+    this.#paths = new Set([...names.values()].flatMap(({ part, path }) => (part === "base" ? [path] : [])));
+    this.#chosen = chosen ?? "default";
+    this.#adapters = new Set([...adapters, this.#chosen]);
   }
-  const scaling = scalingOf({ alpha, rank, rsLora });
-  const bias = parts.get("lora_B.bias");
-  return {
+
+  add(path: string, tensor: Tensor): void {
+    const [, module, wrapper, rest = ""] = WRAPPED.exec(path) ?? [];
+    if (module === undefined) {
+      this.replaced.set(path, tensor);
+      return;
+    }
+    const [adapter = "", ...more] = rest.split(".");
+    const isNamed = more.length > 0 && this.#adapters.has(adapter);
+    if (isNamed && adapter !== this.#chosen) return;
+    const itself = `${module}.${isNamed ? more.join(".") : rest}`;
+    if (wrapper === "original_module" || this.#paths.has(itself)) this.carried.set(path, tensor);
+    else this.replaced.set(itself, tensor);
+  }
+}
+
+/** PEFT makes the factors by the rank of the configuration, and refuses tensors of another one. */
+function checkRank({ module, rank }: LoraTarget, said: number | undefined): void {
+  if (said === undefined || said === rank) return;
+  throw new FormatError(
+    "bad-shape",
     module,
-    kind: isEmbedding ? "embedding" : "linear",
-    rank,
-    inFeatures,
-    outFeatures,
-    alpha,
-    rsLora,
-    loraA: toFloats(a, `${module}.${names[0]}`),
-    loraB: transpose(toFloats(b, `${module}.${names[1]}`), outFeatures, rank),
-    // PEFT adds it before it scales.
-    ...(bias !== undefined && { bias: toFloats(bias, `${module}.lora_B.bias`).map((value) => value * scaling) }),
-    dtype: isFloatDType(a.dtype) ? a.dtype : "F32",
-    weightLayout: fanInFanOut && !isEmbedding ? "in-out" : "out-in",
-  };
+    `has tensors of rank ${rank}, and ${CONFIG_FILE} says ${said}`,
+    "Put the files of one adapter side by side; A is [rank, in] and B is [out, rank]",
+  );
+}
+
+function checkDora({ module, magnitude }: LoraTarget, isDora: boolean | undefined): void {
+  if (isDora === undefined || isDora === (magnitude !== undefined)) return;
+  const problem = isDora ? "has no lora_magnitude_vector, which DoRA needs" : "has magnitudes of DoRA";
+  throw new FormatError(
+    isDora ? "missing-tensor" : "unexpected-tensor",
+    module,
+    `${problem}, and ${CONFIG_FILE} says use_dora ${isDora}`,
+    "Put the files of one adapter side by side",
+  );
 }
 
 /** Every pattern is tried on every module; models have far less of both, and a hostile file could ask for hours. */
 const MAX_MATCHES = 2_000_000;
 
-const LINEAR = ["lora_A.weight", "lora_B.weight"] as const;
+function refuseTooMany(modules: ReadonlyMap<string, unknown>, patterns: ReadonlyMap<string, number>, field: string) {
+  if (modules.size * patterns.size <= MAX_MATCHES) return;
+  const problem = `has ${patterns.size} patterns for ${modules.size} modules`;
+  throw new FormatError("too-large", `${CONFIG_FILE}: ${field}`, problem, "Fold the scalings into B");
+}
 
-function matrix(tensor: Tensor | undefined, where: string): Tensor {
-  if (tensor === undefined) throw new FormatError("missing-tensor", where, "is not in the file", "Save it again");
-  if (tensor.shape.length === 2) return tensor;
-  const shape = shown(tensor.shape.slice(0, 8).join(" x "));
-  if (tensor.shape.length > 2) {
-    throw new FormatError(
-      "unsupported-variant",
-      where,
-      `has the shape ${shape}: a convolution`,
-      "Adapt linear layers and embeddings only",
-    );
-  }
-  throw new FormatError(
-    "bad-shape",
-    where,
-    `has the shape ${shape}, not of a matrix`,
-    "Gather the shards and save again",
-  );
+/** Where `target_modules` is a list, PEFT adapts the modules that it names, and no others. */
+function targetWarnings(names: readonly string[] | null, targets: readonly LoraTarget[]): readonly string[] {
+  if (names === null || names.length * targets.length > MAX_MATCHES) return [];
+  const isNamed = (module: string, name: string) => module === name || module.endsWith(`.${name}`);
+  const unused = names.filter((name) => !targets.some(({ module }) => isNamed(module, name)));
+  const unnamed = targets.flatMap(({ module }) => (names.some((name) => isNamed(module, name)) ? [] : [module]));
+  return [
+    ...warning(unused, (listed) => `target_modules has ${listed}, of which the file has no adapter`),
+    ...warning(unnamed, (listed) => `target_modules does not name ${listed}, so PEFT leaves it out`),
+  ];
+}
+
+function warning(names: readonly string[], say: (listed: string) => string): readonly string[] {
+  if (names.length === 0) return [];
+  const listed = names.slice(0, 8).map(shown).join(", ");
+  return [say(names.length > 8 ? `${listed} and ${names.length - 8} more` : listed)];
 }

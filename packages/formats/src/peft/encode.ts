@@ -2,6 +2,7 @@ import { FormatError } from "../base/errors.js";
 import type { EncodeOptions } from "../format.js";
 import { storeFloats } from "../picture/floats.js";
 import { checkLoraFile, type LoraFile, type LoraTarget, scalingOf } from "../picture/lora-file.js";
+import { moduleOf } from "../picture/select.js";
 import type { Tensor, TensorFile } from "../picture/tensor-file.js";
 import { transpose } from "../picture/transpose.js";
 import { mostCommon, toUniform, withOneRule } from "../picture/uniform.js";
@@ -29,6 +30,7 @@ export function toTensors(
   options: PeftOptions = {},
 ): { readonly tensors: TensorFile; readonly config: string } {
   checkLoraFile(file);
+  refuseMixedDora(file.targets);
   const targets = withBiases(withOneRule(options.uniform ? toUniform(file.targets).targets : file.targets));
   const tensors = new Map<string, Tensor>();
   for (const target of targets) {
@@ -46,7 +48,7 @@ function withBiases(targets: readonly LoraTarget[]): readonly LoraTarget[] {
   const isBiased = targets.some(({ bias }) => bias?.some((value) => value !== 0));
   return targets.map(({ bias, ...target }) => {
     if (!isBiased) return target;
-    if (target.kind === "linear") return { ...target, bias: bias ?? new Float32Array(target.outFeatures) };
+    if (target.kind !== "embedding") return { ...target, bias: bias ?? new Float32Array(target.outFeatures) };
     throw new FormatError(
       "bad-value",
       target.module,
@@ -56,21 +58,31 @@ function withBiases(targets: readonly LoraTarget[]): readonly LoraTarget[] {
   });
 }
 
+/** PEFT has one `use_dora` for all modules, and no `lora_bias` beside it. */
+function refuseMixedDora(targets: readonly LoraTarget[]): void {
+  if (targets.every(({ magnitude }) => magnitude === undefined)) return;
+  const other = targets.find(({ magnitude, bias }) => magnitude === undefined || bias !== undefined);
+  if (other === undefined) return;
+  const problem = other.bias === undefined ? "has no magnitudes beside modules that do (DoRA)" : "has DoRA and a bias";
+  throw new FormatError("unsupported-variant", other.module, problem, "Write modules of one kind, or merge them");
+}
+
 function parts(target: LoraTarget, options: PeftOptions): [string, Tensor][] {
-  const { module, kind, rank, inFeatures, outFeatures, loraA, loraB, bias } = target;
+  const { module, kind, kernel = [], rank, inFeatures, outFeatures, loraA, loraB, bias, magnitude } = target;
   const dtype = options.dtype ?? target.dtype;
-  const a = storeFloats(loraA, [rank, inFeatures], dtype, `${module}.loraA`);
-  const b = storeFloats(transpose(loraB, rank, outFeatures), [outFeatures, rank], dtype, `${module}.loraB`);
-  if (kind === "embedding") {
-    return [
-      ["lora_embedding_A", a],
-      ["lora_embedding_B", b],
-    ];
-  }
+  const channels = kernel.reduce((width, size) => width / size, inFeatures);
+  const a = storeFloats(loraA, [rank, channels, ...kernel], dtype, `${module}.loraA`);
+  const shapeOfB = [outFeatures, rank, ...kernel.map(() => 1)];
+  const b = storeFloats(transpose(loraB, rank, outFeatures), shapeOfB, dtype, `${module}.loraB`);
+  const names = kind === "embedding" ? ["lora_embedding_A", "lora_embedding_B"] : ["lora_A.weight", "lora_B.weight"];
   const weights: [string, Tensor][] = [
-    ["lora_A.weight", a],
-    ["lora_B.weight", b],
+    [names[0]!, a],
+    [names[1]!, b],
   ];
+  if (magnitude !== undefined) {
+    const shape = kernel.length > 0 ? [1, outFeatures, ...kernel.map(() => 1)] : [outFeatures];
+    weights.push(["lora_magnitude_vector", storeFloats(magnitude, shape, dtype, `${module}.magnitude`)]);
+  }
   if (bias === undefined) return weights;
   const scaling = scalingOf(target);
   if (scaling === 0) {
@@ -118,7 +130,7 @@ function configOf(file: LoraFile, targets: readonly LoraTarget[], modules: Reado
     r: rank,
     rank_pattern: others("rank", rank),
     target_modules: [...modules],
-    use_dora: false,
+    use_dora: targets.some(({ magnitude }) => magnitude !== undefined),
     use_rslora: targets.every(({ rsLora }) => rsLora),
   };
   return Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -142,8 +154,4 @@ function modulesToSave({ replaced }: LoraFile): readonly string[] | null {
   const weights = [...replaced.keys()].filter((name) => !name.endsWith(".bias"));
   const saved = new Set(weights.map(moduleOf));
   return saved.size === 0 ? null : [...saved];
-}
-
-function moduleOf(tensor: string): string {
-  return tensor.slice(0, Math.max(0, tensor.lastIndexOf(".")));
 }

@@ -5,7 +5,7 @@ import { type ProjectionRole, roleOfPath } from "./role-of-path.js";
 /** A module of a model, as `LoraModel.modules` of `@microlora/onnx` has them. */
 export interface ModelModule {
   readonly name: string;
-  /** What it does there, in Llama's words: `q_proj` of a module that is called `query`. */
+  /** Its role, by Llama's name: `q_proj` for a module called `query`. */
   readonly role?: string | undefined;
   readonly inFeatures: number;
   readonly outFeatures: number;
@@ -38,12 +38,18 @@ export function fitToModel(file: LoraFile, { modules, fingerprint }: ModelToFit)
   });
 }
 
+/** From a module's path to the one of these names that means it, by the rules of `fitToModel` for paths. */
+export function moduleFinder(names: readonly string[]): (path: string) => string | undefined {
+  const places = placesOf(names.map((name) => ({ name, role: roleOfPath(name), inFeatures: 0, outFeatures: 0 })));
+  return (path) => findModule(places, path)?.name;
+}
+
 /** The last parts of the modules' paths, as `targets` of `openModel` takes them: `["q_proj", "v_proj"]`. */
 export function targetNames({ targets }: LoraFile): readonly string[] {
   return [...new Set(targets.map(({ module }) => module.slice(module.lastIndexOf(".") + 1)))];
 }
 
-/** A fingerprint says by its scheme what it is of; a name or path of a model says nothing of its weights. */
+/** Fingerprints of one scheme can be compared. A model's name or path says nothing about its weights. */
 function checkBase({ baseModel }: LoraFile, fingerprint: string): void {
   const scheme = fingerprint.slice(0, fingerprint.indexOf(":") + 1);
   if (baseModel === null || baseModel === fingerprint || scheme === "" || !baseModel.startsWith(scheme)) return;

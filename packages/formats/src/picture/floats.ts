@@ -8,9 +8,11 @@ const U32_WORD = new Uint32Array(F32_WORD.buffer);
 /** Every value of a half, by its bits. */
 let halves: Float32Array | undefined;
 
-/** The numbers of a tensor as float32, copied. @throws FormatError `unsupported-dtype` */
+/** The numbers of a tensor as a new Float32Array; F64 is rounded. @throws FormatError `unsupported-dtype` */
 export function toFloats(tensor: Tensor, where: string): Float32Array {
   const { dtype, data } = tensor;
+  // Not slice: a Buffer's gives a view.
+  if (dtype === "F64") return Float32Array.from(new Float64Array(new Uint8Array(data).buffer));
   if (!isFloatDType(dtype)) {
     throw new FormatError(
       "unsupported-dtype",
@@ -19,7 +21,6 @@ export function toFloats(tensor: Tensor, where: string): Float32Array {
       "Convert it to F32, F16 or BF16",
     );
   }
-  // Not slice: a Buffer's gives a view.
   const bytes = new Uint8Array(data);
   if (dtype === "F32") return new Float32Array(bytes.buffer);
   const words = new Uint16Array(bytes.buffer);
@@ -28,8 +29,7 @@ export function toFloats(tensor: Tensor, where: string): Float32Array {
     const bits = new Uint32Array(floats.buffer);
     for (let i = 0; i < words.length; i++) bits[i] = words[i]! << 16;
   } else {
-    halves ??= Float32Array.from({ length: 65_536 }, (_, word) => halfValue(word));
-    for (let i = 0; i < words.length; i++) floats[i] = halves[words[i]!]!;
+    for (let i = 0; i < words.length; i++) floats[i] = halfToFloat(words[i]!);
   }
   return floats;
 }
@@ -37,7 +37,7 @@ export function toFloats(tensor: Tensor, where: string): Float32Array {
 /** A tensor of these numbers, rounded to nearest, ties to even. */
 export function fromFloats(floats: Float32Array, shape: readonly number[], dtype: FloatDType = "F32"): Tensor {
   if (dtype === "F32") return { dtype, shape, data: new Uint8Array(floats.slice().buffer) };
-  const round = dtype === "F16" ? toHalf : toBrain;
+  const round = dtype === "F16" ? floatToHalf : toBrain;
   const words = new Uint16Array(floats.length);
   for (let i = 0; i < floats.length; i++) words[i] = round(floats[i]!);
   return { dtype, shape, data: new Uint8Array(words.buffer) };
@@ -62,7 +62,12 @@ export function firstNotFinite(dtype: FloatDType, data: Uint8Array): number {
   return words.findIndex((word) => (word & mask) === mask);
 }
 
-/** The value of an IEEE 754 binary16. */
+/** The value of an IEEE 754 binary16, by its bits. */
+export function halfToFloat(word: number): number {
+  halves ??= Float32Array.from({ length: 65_536 }, (_, bits) => halfValue(bits));
+  return halves[word]!;
+}
+
 function halfValue(word: number): number {
   const sign = word & 0x8000 ? -1 : 1;
   const exponent = (word >> 10) & 0x1f;
@@ -72,8 +77,8 @@ function halfValue(word: number): number {
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
-/** The bits of the binary16 nearest to a float32. */
-function toHalf(value: number): number {
+/** The bits of the binary16 nearest to a float32, ties to even. */
+export function floatToHalf(value: number): number {
   F32_WORD[0] = value;
   const sign = (U32_WORD[0]! >>> 16) & 0x8000;
   const size = U32_WORD[0]! & 0x7fff_ffff;

@@ -10,7 +10,7 @@ import type { Tensor } from "./tensor-file.js";
 export interface LoraFile {
   /** At most one of a module. */
   readonly targets: readonly LoraTarget[];
-  /** What the file says of the model it was trained on; a name or path in PEFT, a fingerprint in a checkpoint. */
+  /** The model that the adapter was trained on: a name or path in PEFT, a fingerprint in a checkpoint. */
   readonly baseModel: string | null;
   /** Probability of dropping an input in training; 0 where a format does not say. */
   readonly dropout: number;
@@ -18,18 +18,25 @@ export interface LoraFile {
   readonly replaced: ReadonlyMap<string, Tensor>;
   /** Frozen tensors of the base model that the file merely brings along, as PEFT does with embeddings. */
   readonly carried: ReadonlyMap<string, Tensor>;
-  /** What a format says beyond that, as text by keys that begin with the format's name; written back to that format. */
+  /** Further metadata as text, under keys that begin with the format's name; written back to that format. */
   readonly notes: ReadonlyMap<string, string>;
+  /** Warnings of the reader, one sentence each, such as a pattern that matches nothing; none by default. */
+  readonly warnings?: readonly string[];
 }
 
 /** The adapter of one module of a model. */
 export interface LoraTarget {
   /** Path of the module in the model, such as `model.layers.0.self_attn.q_proj`. */
   readonly module: string;
-  /** Whether x is a vector, or the number of a row of an embedding: then x A is column x of A. */
-  readonly kind: "linear" | "embedding";
+  /**
+   * `linear`: x is a vector. `embedding`: x is the number of a row, and x A is column x of A. `convolution`: x is a patch of
+   * the input, as wide as channels times kernel.
+   */
+  readonly kind: "linear" | "embedding" | "convolution";
+  /** Sizes of the kernel of a convolution, such as [3, 3]; B's kernel has size 1. */
+  readonly kernel?: readonly number[];
   readonly rank: number;
-  /** Width of the input; of an embedding, the size of its vocabulary. */
+  /** Width of the input; of an embedding, the size of its vocabulary; of a convolution, channels times kernel. */
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly alpha: number;
@@ -40,6 +47,11 @@ export interface LoraTarget {
   readonly loraB: Float32Array;
   /** [outFeatures], added to the output as it is, unscaled */
   readonly bias?: Float32Array;
+  /**
+   * [outFeatures], DoRA's m: row o of the weight becomes m_o * V_o / |V_o|, of V = W + scaling * (A B)^T. Only merging can
+   * compute it, since it needs W. Liu et al. 2024, equation 5.
+   */
+  readonly magnitude?: Float32Array;
   /** How A and B were stored, and are stored again where a format can. */
   readonly dtype: FloatDType;
   /** How the module's base weights lie in the model's own files, where the file says: `in-out` in GPT-2's Conv1D. */
@@ -82,7 +94,16 @@ export function checkLoraFile(file: LoraFile): LoraFile {
 }
 
 function checkTarget(target: LoraTarget): void {
-  const { module, rank, inFeatures, outFeatures, loraA, loraB, bias, alpha } = target;
+  const { module, rank, inFeatures, outFeatures, loraA, loraB, bias, magnitude, alpha } = target;
+  if (rank === 0 && bias !== undefined) {
+    const remedy = "Keep it as a MicroLoRA checkpoint, by `toBytes`, or create the adapter with a rank of 1 or more";
+    throw new FormatError(
+      "unsupported-variant",
+      `${module}.rank`,
+      "is 0: a bias alone, which no other format has",
+      remedy,
+    );
+  }
   for (const [name, size] of Object.entries({ rank, inFeatures, outFeatures })) {
     if (!Number.isSafeInteger(size) || size < 1) {
       throw new FormatError("bad-shape", `${module}.${name}`, `is ${size}`, "An adapter has no empty dimension");
@@ -92,6 +113,20 @@ function checkTarget(target: LoraTarget): void {
   checkFloats(loraA, rank * inFeatures, `${module}.loraA`);
   checkFloats(loraB, rank * outFeatures, `${module}.loraB`);
   if (bias !== undefined) checkFloats(bias, outFeatures, `${module}.bias`);
+  if (magnitude !== undefined) checkFloats(magnitude, outFeatures, `${module}.magnitude`);
+  checkKernel(target);
+}
+
+function checkKernel({ module, kind, kernel, inFeatures }: LoraTarget): void {
+  const volume = kernel?.reduce((product, size) => product * size, 1);
+  if ((kind === "convolution") === (volume !== undefined && Number.isSafeInteger(inFeatures / volume))) return;
+  const problem = `is [${kernel?.join(", ") ?? ""}] for a ${kind} module ${inFeatures} wide`;
+  throw new FormatError(
+    "bad-shape",
+    `${module}.kernel`,
+    problem,
+    "Give a convolution, and only it, its kernel's sizes",
+  );
 }
 
 function checkFloats(values: Float32Array, length: number, where: string): void {

@@ -1,4 +1,4 @@
-/** What a projection does in a transformer, in Llama's words. */
+/** The role of a projection in a transformer, by Llama's name. */
 export type ProjectionRole = (typeof ENDINGS)[number][0];
 
 /** How models call their projections, by the end of the path; the first that fits. */

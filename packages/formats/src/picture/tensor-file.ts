@@ -17,7 +17,7 @@ export interface TensorFile {
 
 /**
  * Number of elements of a shape.
- * @throws FormatError `bad-shape` if a dimension is no count, or the product exceeds 2^53
+ * @throws FormatError `bad-shape` if a dimension is not a count, or the product exceeds 2^53
  */
 export function elementCount(shape: readonly number[], where: string): number {
   let count = 1;

@@ -10,15 +10,14 @@ export interface UniformTargets {
 
 /**
  * The same changes with one rank and one scaling: smaller ranks are filled up with zeros, which change nothing and never
- * learn, and scalings other than the most common one are folded into B, exact but for one rounding of each number.
+ * learn, and scalings other than the most common one are folded into B, which rounds each number once. Without
+ * rsLoRA, which some programs ignore (SGLang 0.5.23): its factor becomes one of alpha / rank.
  */
 export function toUniform(targets: readonly LoraTarget[]): UniformTargets {
   const rank = targets.reduce((max, target) => Math.max(max, target.rank), 1);
   const first = targets[0];
-  const isPlain = targets.every(
-    (target) => target.rank === rank && target.alpha === first?.alpha && target.rsLora === first.rsLora,
-  );
-  if (isPlain) return { rank, alpha: first?.alpha ?? 1, rsLora: first?.rsLora ?? false, targets };
+  const isPlain = targets.every((target) => target.rank === rank && target.alpha === first?.alpha && !target.rsLora);
+  if (isPlain) return { rank, alpha: first?.alpha ?? 1, rsLora: false, targets };
   const alpha = mostCommon(targets.map(scalingOf)) * rank;
   return { rank, alpha, rsLora: false, targets: targets.map((target) => withScaling(target, rank, alpha)) };
 }

@@ -12,7 +12,7 @@ export interface TensorPlace {
   readonly byteLength: number;
 }
 
-/** What a file's header says, checked against its size. */
+/** A file's header, checked against the file's size. */
 export interface Layout {
   readonly metadata: ReadonlyMap<string, string>;
   /** In the order of their offsets. */
@@ -32,7 +32,8 @@ export function headerLength(start: Uint8Array, fileBytes: number): number {
   }
   const length = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
   if (length > MAX_HEADER_BYTES) {
-    throw new FormatError("too-large", "header", `says ${length} bytes`, `At most ${MAX_HEADER_BYTES} are read`);
+    const problem = `would be ${length} bytes long, so this is no safetensors file, or a damaged one`;
+    throw new FormatError("too-large", "header", problem, "Pass a safetensors file, or restore it from a copy");
   }
   if (Number(length) > fileBytes - PREFIX_BYTES) {
     throw new FormatError("truncated", "header", `says ${length} bytes, the file has ${fileBytes}`, "Restore the file");
@@ -87,7 +88,8 @@ function counts(value: unknown, where: string): readonly number[] {
 }
 
 function readMetadata(value: unknown): ReadonlyMap<string, string> {
-  const entries = value === undefined ? new Map<string, unknown>() : jsonObject(value, METADATA);
+  // MLX writes null where it has none, which safetensors itself reads as that.
+  const entries = value === undefined || value === null ? new Map<string, unknown>() : jsonObject(value, METADATA);
   for (const [key, text] of entries) {
     if (typeof text !== "string") {
       throw new FormatError("bad-header", METADATA, `${shown(key)} is ${shown(text)}, not text`, "Write it again");
@@ -100,7 +102,7 @@ function refuseOffset(name: string, problem: string): never {
   throw new FormatError("bad-offset", name, problem, "Restore the file from a copy");
 }
 
-/** What a tensor is before it has a place. */
+/** A tensor before it has a place in the file. */
 export interface TensorInfo {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -141,7 +143,7 @@ export function layOut(
 
 const ORDER = Object.fromEntries(Object.keys(DTYPE_BITS).map((name, i) => [name, i])) as { [K in DType]: number };
 
-/** The order of the bytes in UTF-8, which is that of code points; JavaScript's own is that of UTF-16. */
+/** Compares by code points, as bytes of UTF-8 compare. JavaScript's own comparison is by UTF-16 units. */
 function byUtf8(a: string, b: string): number {
   let i = 0;
   while (i < a.length && i < b.length && a[i] === b[i]) i++;

@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import { FormatError, shown } from "../base/errors.js";
+import { LOOKALIKE_BYTES, refuseLookalike } from "../base/lookalikes.js";
 import { openFile } from "../base/node.js";
 import type { Tensor } from "../picture/tensor-file.js";
 import { headerLength, type Layout, PREFIX_BYTES, parseHeader, type TensorPlace } from "./header.js";
@@ -25,7 +26,8 @@ export class SafetensorsReader implements AsyncDisposable {
     const handle = await openFile(path);
     try {
       const { size } = await handle.stat();
-      const start = await readAt(handle, 0, Math.min(PREFIX_BYTES, size));
+      const start = await readAt(handle, 0, Math.min(LOOKALIKE_BYTES, size));
+      refuseLookalike(start, "file", "safetensors");
       const header = await readAt(handle, 0, PREFIX_BYTES + headerLength(start, size));
       return new SafetensorsReader(handle, parseHeader(header.subarray(PREFIX_BYTES), size), header);
     } catch (error) {

@@ -1,4 +1,5 @@
 import { checkBytes } from "../base/bytes.js";
+import { refuseLookalike } from "../base/lookalikes.js";
 import type { Tensor, TensorFile } from "../picture/tensor-file.js";
 import { headerLength, layOut, PREFIX_BYTES, parseHeader } from "./header.js";
 
@@ -8,6 +9,7 @@ import { headerLength, layOut, PREFIX_BYTES, parseHeader } from "./header.js";
  */
 export function decodeSafetensors(bytes: Uint8Array): TensorFile {
   checkBytes(bytes);
+  refuseLookalike(bytes, "file", "safetensors");
   const length = headerLength(bytes, bytes.length);
   const { metadata, tensors } = parseHeader(bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + length), bytes.length);
   const views = new Map<string, Tensor>();

@@ -1,7 +1,7 @@
 import { floats } from "../base/samples.test-support.js";
-import { MicroLora } from "../micro-lora.js";
 import type { MicroLoraConfig } from "./config.js";
 import type { LoraAdapter } from "./lora-adapter.js";
+import { MicroLora } from "./micro-lora.js";
 
 /** A model of one module, `m`, whose weights are far from their initial zeros, as bounds are to be measured from. */
 export async function trainedLora(config: Omit<MicroLoraConfig, "targetModules">, seed = 1): Promise<MicroLora> {

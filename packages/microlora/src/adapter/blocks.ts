@@ -1,3 +1,4 @@
+import type { Arena } from "../kernels/arena.js";
 import type { AdapterShape, Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 
@@ -22,6 +23,9 @@ export const LEARNING_BLOCKS = [
 ] as const;
 export type LearningBlock = (typeof LEARNING_BLOCKS)[number];
 
+/** The blocks that a penalty holds on to, which consolidation writes. */
+export const PENALTY_BLOCKS: readonly LearningBlock[] = ["fisher", "fisherRunning", "anchor", "path", "pathKept"];
+
 /** Lengths of blocks that do not have the parameters' layout. */
 export type BlockLengths = Partial<Readonly<Record<LearningBlock, number>>>;
 
@@ -37,16 +41,21 @@ export class AdapterBlocks {
   /** Sums of squares of x and of g [2]. */
   readonly norms: Pointer;
   readonly #runtime: Runtime;
+  readonly #arena: Arena;
   readonly #lengths: BlockLengths;
   readonly #reserved = noPointers();
   readonly #used = noPointers();
+  /** Views that callers have, by what they show. */
+  readonly #lent = new Map<string, Float32Array>();
 
-  constructor(runtime: Runtime, shape: AdapterShape, lengths: BlockLengths = {}) {
+  /** @throws MicroLoraError `memory-full` */
+  constructor(runtime: Runtime, arena: Arena, shape: AdapterShape, lengths: BlockLengths = {}) {
     this.#runtime = runtime;
+    this.#arena = arena;
     this.#lengths = lengths;
     this.shape = shape;
     this.length = paramCountOf(shape);
-    this.parameters = runtime.allocate(this.length + 2 * shape.rank + 2);
+    this.parameters = arena.allocate(this.length + 2 * shape.rank + 2);
     this.u = this.parameters + 4 * this.length;
     this.v = this.u + 4 * shape.rank;
     this.norms = this.v + 4 * shape.rank;
@@ -61,9 +70,9 @@ export class AdapterBlocks {
     return this.#used[block];
   }
 
-  /** Makes room for a learning block, which is no part of the state before `use`. @throws MicroLoraError `memory-full` */
+  /** Makes room for a learning block, which is not part of the state before `use`. @throws MicroLoraError `memory-full` */
   reserve(block: LearningBlock): void {
-    if (this.#reserved[block] === 0) this.#reserved[block] = this.#runtime.allocate(this.lengthOf(block));
+    if (this.#reserved[block] === 0) this.#reserved[block] = this.#arena.allocate(this.lengthOf(block));
   }
 
   /** Pointer of a reserved learning block, made of zeros at its first use. */
@@ -72,10 +81,21 @@ export class AdapterBlocks {
     return this.#used[block];
   }
 
-  /** Live view of a learning block in use. */
+  /** The numbers of a learning block in use, where they lie: for the library's own use. */
   view(block: LearningBlock): Float32Array | undefined {
     const pointer = this.#used[block];
     return pointer === 0 ? undefined : this.#runtime.view(pointer, this.lengthOf(block));
+  }
+
+  /** A caller's live view of a learning block in use. */
+  lendBlock(block: LearningBlock): Float32Array | undefined {
+    const pointer = this.#used[block];
+    return pointer === 0 ? undefined : this.#lend(`${block} ${pointer}`, pointer, pointer, this.lengthOf(block));
+  }
+
+  /** A caller's live view of some of the parameters, `floats` elements from the element `from` on. */
+  lendParameters(from: number, floats: number): Float32Array {
+    return this.#lend(`parameters ${from}`, this.parameters, this.parameters + 4 * from, floats);
   }
 
   /** Makes a block zeros and no part of the state, but keeps its memory. */
@@ -85,15 +105,28 @@ export class AdapterBlocks {
     this.#used[block] = 0;
   }
 
+  /** Frees a block's memory. */
   drop(block: LearningBlock): void {
-    this.#runtime.free(this.#reserved[block]);
+    this.#lent.delete(`${block} ${this.#reserved[block]}`);
+    this.#arena.free(this.#reserved[block]);
     this.#reserved[block] = 0;
     this.#used[block] = 0;
   }
 
   free(): void {
+    this.#lent.clear();
     for (const block of LEARNING_BLOCKS) this.drop(block);
-    this.#runtime.free(this.parameters);
+    this.#arena.free(this.parameters);
+  }
+
+  /** The same view each time, since views are dear to make. */
+  #lend(what: string, block: Pointer, pointer: Pointer, floats: number): Float32Array {
+    let view = this.#lent.get(what);
+    if (view === undefined) {
+      view = this.#arena.lend(block, pointer, floats);
+      this.#lent.set(what, view);
+    }
+    return view;
   }
 }
 

@@ -3,7 +3,7 @@ import type { KernelsName } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { paramCountOf } from "./blocks.js";
 import { type Init, initialA } from "./initial.js";
-import type { Method, Methods } from "./methods.js";
+import type { Method, Methods } from "./methods/method.js";
 import { type AdapterSpec, shapeOf } from "./spec.js";
 
 /** The usual names of a transformer's modules; any other name is as good. */
@@ -55,7 +55,7 @@ export interface MicroLoraConfig {
   readonly outFeatures?: number;
   /** Widths of single modules, where they differ from the above; by name, or by the end of a path as below. */
   readonly dimensions?: Readonly<Record<string, ModuleDimensions>>;
-  /** 1 to 64; 2 by default. */
+  /** 0 to 64; 2 by default. 0, which needs `bias`, learns the bias alone and reads no input. */
   readonly rank?: number;
   /** 4 by default. */
   readonly alpha?: number;
@@ -207,7 +207,7 @@ export function checkConfig(config: ResolvedConfig): void {
     names.add(module);
     integer(inFeatures, 1, MAX_FEATURES, `${module}.inFeatures`);
     integer(outFeatures, 1, MAX_FEATURES, `${module}.outFeatures`);
-    integer(rank, 1, MAX_RANK, `${module}.rank`);
+    integer(rank, config.bias ? 0 : 1, MAX_RANK, `${module}.rank`);
     number(alpha, -1e30, 1e30, `${module}.alpha`);
   }
 }

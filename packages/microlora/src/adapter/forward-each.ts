@@ -1,5 +1,5 @@
 import { checkFloats } from "../base/check.js";
-import { MicroLoraError, shown } from "../base/errors.js";
+import { refusal, shown } from "../base/errors.js";
 import { LoraAdapter } from "./lora-adapter.js";
 import { refuseInput } from "./refuse-input.js";
 import { shapeOf } from "./spec.js";
@@ -29,6 +29,12 @@ export function forwardEachScaled(
   checkFloats(x, rows * shape.inFeatures, "x");
   checkFloats(output, rows * shape.outFeatures, "output");
   const { f32, u32, scratch } = runtime;
+  runtime.reserveScratch({
+    rows: 2 * rows,
+    input: scratch.input.find(x) === 0 ? x.length : 0,
+    intermediate: rows * shape.rank,
+    output: scratch.output.find(output) === 0 ? output.length : 0,
+  });
   const table = scratch.rows.reserve(2 * rows);
   for (let row = 0; row < rows; row++) {
     const adapter = adapters[row]!;
@@ -63,5 +69,5 @@ export function checkList<T>(list: readonly T[], where: string): readonly T[] {
 
 function refuse(value: unknown, where: string): never {
   const remedy = "Pass a list of what `getAdapter` gives, with null or an empty list where there is none";
-  throw new MicroLoraError("shape-mismatch", where, `is ${shown(value)}`, remedy);
+  throw refusal("shape-mismatch", where, `is ${shown(value)}`, remedy);
 }

@@ -1,5 +1,5 @@
 import { checkFloats, checkRange } from "../base/check.js";
-import { MicroLoraError } from "../base/errors.js";
+import { refusal } from "../base/errors.js";
 import type { AdapterKernels } from "../kernels/contract.js";
 import { checkAdapter, checkList, forwardEachScaled } from "./forward-each.js";
 import type { LoraAdapter } from "./lora-adapter.js";
@@ -78,7 +78,7 @@ function checkFits(adapter: LoraAdapter, first: LoraAdapter): void {
   const { inFeatures, outFeatures, runtime } = adapter;
   const fits = inFeatures === first.inFeatures && outFeatures === first.outFeatures && runtime === first.runtime;
   if (fits) return;
-  throw new MicroLoraError(
+  throw refusal(
     "shape-mismatch",
     "adapters",
     `one of ${inFeatures} to ${outFeatures} does not go with ${first.inFeatures} to ${first.outFeatures}`,

@@ -2,10 +2,10 @@ import { describe, expect, test } from "vitest";
 import { expectRefusal } from "../base/refusals.test-support.js";
 import { floats } from "../base/samples.test-support.js";
 import { KERNELS_NAMES } from "../kernels/contract.js";
-import { MicroLora } from "../micro-lora.js";
 import { fill, trainedLora } from "./adapters.test-support.js";
 import { forwardEach } from "./forward-each.js";
 import type { LoraAdapter } from "./lora-adapter.js";
+import { MicroLora } from "./micro-lora.js";
 import { delta64, merged64, outside, parametersOf } from "./reference.test-support.js";
 
 const SHAPES = [1, 2, 3, 4, 8, 64].flatMap((rank) =>

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { floats } from "../base/samples.test-support.js";
 import { KERNELS_NAMES } from "../kernels/contract.js";
-import { MicroLora } from "../micro-lora.js";
 import { fill, trainedLora } from "./adapters.test-support.js";
+import { MicroLora } from "./micro-lora.js";
 import {
   apart,
   delta64,

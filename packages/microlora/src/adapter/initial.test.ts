@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { KERNELS_NAMES } from "../kernels/contract.js";
-import { MicroLora } from "../micro-lora.js";
+import { MicroLora } from "./micro-lora.js";
 
 const f = Math.fround;
 

@@ -1,7 +1,8 @@
 import { checkAllFinite, checkAllSquares, checkRange } from "../base/check.js";
+import { refusal } from "../base/errors.js";
 import type { AdapterKernels, Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
-import { type AdapterBlocks, LEARNING_BLOCKS, type LearningBlock } from "./blocks.js";
+import { type AdapterBlocks, LEARNING_BLOCKS, type LearningBlock, PENALTY_BLOCKS } from "./blocks.js";
 import {
   FACTOR,
   GRADIENT_SQUARES,
@@ -14,14 +15,15 @@ import {
   readNorms,
   SCALE,
 } from "./example-norms.js";
-import { consolidateFactors } from "./holding.js";
 import { checkMagnitude, Limits } from "./limits.js";
-import type { MethodStep } from "./methods.js";
+import { consolidateFactors } from "./methods/factors.js";
+import type { MethodStep } from "./methods/method.js";
 import type { Penalty } from "./penalty.js";
 import type { AdapterSpec } from "./spec.js";
+import type { CheckedGradient } from "./whole-gradient.js";
 
-/** Fisher information that is as good as none; arithmetic on what is smaller is slow. */
-export const NEGLIGIBLE = 1e-30;
+/** Smaller Fisher information counts as 0, since arithmetic on denormals is slow. */
+const NEGLIGIBLE = 1e-30;
 
 /** What a restart must bring back beside the parameters. */
 export interface LearningState extends Partial<Readonly<Record<LearningBlock, Float32Array>>> {
@@ -32,8 +34,8 @@ export interface LearningState extends Partial<Readonly<Record<LearningBlock, Fl
 }
 
 /**
- * How one adapter learns. Each change comes in two halves: `measure` and `allow…` write no state and may throw,
- * what follows cannot fail. So several adapters change together or not at all.
+ * How one adapter learns. Each change comes in two halves: `measure` and `allow…` write no state and may throw; the second half
+ * cannot fail. So several adapters change together or not at all.
  */
 export class AdapterLearning {
   readonly #runtime: Runtime;
@@ -77,7 +79,7 @@ export class AdapterLearning {
     return this.#step;
   }
 
-  /** A number that is another one whenever the weights have changed through this class. */
+  /** Incremented on every weight change through this class. */
   get version(): number {
     return this.#version;
   }
@@ -117,6 +119,12 @@ export class AdapterLearning {
     this.#allowFisher();
   }
 
+  /** Makes room for a step of any example. @throws MicroLoraError `memory-full` */
+  reserveStep(): void {
+    this.#methods?.reserve();
+    if (this.#spec.ewcLambda !== 0) this.#blocks.reserve("fisherRunning");
+  }
+
   /** The fused step of the example just measured and allowed. */
   takeStep(): void {
     const { parameters, u, v } = this.#blocks;
@@ -154,6 +162,37 @@ export class AdapterLearning {
     const running = this.#running();
     this.#kernels.accumulate(pending, this.#x, this.#g, u, v, this.#scaling, reward, running, this.#spec.fisherDecay);
     this.#methods?.rule?.track(this.#x, this.#g);
+    this.#pendingUpdates++;
+    this.#countStep();
+  }
+
+  /** Allows or refuses to accumulate a whole gradient as one example. @throws MicroLoraError */
+  allowWhole({ norm, squares }: CheckedGradient): void {
+    if (this.#methods?.rule?.onFactors === false) {
+      const problem = "has to see the input and the gradient of each example, which a whole gradient does not have";
+      const remedy = "Make the adapter with onlineEwc(), ewcPlusPlus() or rwalk(), or with ewcLambda: 0";
+      throw refusal("invalid-config", "learning.ewc", problem, remedy);
+    }
+    this.#limits.allowPending(norm);
+    if (this.#spec.ewcLambda !== 0) {
+      this.#limits.allowRunning(squares === null ? norm ** 2 : largest(squares));
+      this.#blocks.reserve("fisherRunning");
+    }
+    this.#blocks.reserve("pending");
+  }
+
+  /** Adds the whole gradient that was allowed to the pending ones, and to the running Fisher information. */
+  accumulateWhole({ values, squares }: CheckedGradient): void {
+    const { fisherDecay } = this.#spec;
+    this.#blocks.use("pending");
+    const pending = this.#blocks.view("pending")!;
+    for (let i = 0; i < values.length; i++) pending[i]! += values[i]!;
+    this.#blocks.use("fisherRunning");
+    const running = this.#blocks.view("fisherRunning") ?? [];
+    for (let i = 0; i < running.length; i++) {
+      const fisher = fisherDecay * running[i]! + (1 - fisherDecay) * (squares?.[i] ?? values[i]! ** 2);
+      running[i] = fisher < NEGLIGIBLE ? 0 : fisher;
+    }
     this.#pendingUpdates++;
     this.#countStep();
   }
@@ -225,8 +264,9 @@ export class AdapterLearning {
     f32.copyWithin(this.#blocks.use("anchor") >>> 2, parameters >>> 2, (parameters >>> 2) + length);
   }
 
-  /** Forgets everything but the parameters. */
+  /** Forgets everything but the parameters, and frees its memory. */
   reset(): void {
+    for (const block of LEARNING_BLOCKS) this.#blocks.drop(block);
     this.restore({ step: 0, pendingUpdates: 0, updates: 0 });
   }
 
@@ -243,14 +283,21 @@ export class AdapterLearning {
     return state;
   }
 
-  /** Takes a checked state; the parameters are to be in place already. @throws MicroLoraError `memory-full` */
-  restore(state: LearningState): void {
+  /** Makes room for a state. @throws MicroLoraError `memory-full`; nothing has changed then */
+  reserveState(state: LearningState): void {
+    for (const block of LEARNING_BLOCKS) if (state[block] !== undefined) this.#blocks.reserve(block);
+  }
+
+  /**
+   * Takes a checked state for which there is room; the parameters are to be in place already.
+   * @param keepsPenalty leaves Fisher information and anchor as they are
+   */
+  restore(state: LearningState, keepsPenalty = false): void {
     for (const block of LEARNING_BLOCKS) {
-      this.#blocks.drop(block);
+      if (keepsPenalty && PENALTY_BLOCKS.includes(block)) continue;
       const values = state[block];
-      if (values === undefined) continue;
-      this.#blocks.reserve(block);
-      this.#runtime.f32.set(values, this.#blocks.use(block) >>> 2);
+      if (values === undefined) this.#blocks.clear(block);
+      else this.#runtime.f32.set(values, this.#blocks.use(block) >>> 2);
     }
     this.#step = state.step;
     this.#pendingUpdates = state.pendingUpdates;
@@ -260,7 +307,7 @@ export class AdapterLearning {
     this.#methods = this.#bind();
   }
 
-  /** Where the kernels are to track the Fisher on A and B; 0 if nowhere, or if this example can do no more than let it decay. */
+  /** Where the kernels track the Fisher on A and B; 0 if they do not, or if this example only lets it decay. */
   #running(): Pointer {
     const running = this.#blocks.use("fisherRunning");
     if (running === 0 || this.#methods?.rule?.onFactors === false) return 0;
@@ -269,7 +316,7 @@ export class AdapterLearning {
     return 0;
   }
 
-  /** Keeps the running Fisher, which decays, from ending among denormals, on which arithmetic is slow. */
+  /** Sets what has decayed below `NEGLIGIBLE` to 0, now and then. */
   #countStep(): void {
     this.#step++;
     if (this.#step % 256 !== 0) return;
@@ -303,4 +350,10 @@ export class AdapterLearning {
     const { learningRate, methods } = this.#spec;
     return learningRate * (methods.schedule?.factorAt(this.#updates + 1) ?? 1);
   }
+}
+
+function largest(values: Float32Array): number {
+  let most = 0;
+  for (let i = 0; i < values.length; i++) most = Math.max(most, values[i]!);
+  return most;
 }

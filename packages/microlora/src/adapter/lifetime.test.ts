@@ -3,10 +3,10 @@ import { expectRefusal, expectRejection, thrownBy } from "../base/refusals.test-
 import { floats } from "../base/samples.test-support.js";
 import { KERNELS_NAMES } from "../kernels/contract.js";
 import { Runtime } from "../kernels/runtime.js";
-import { EwcState } from "../learn/ewc-state.js";
-import { MicroLora } from "../micro-lora.js";
+import { EwcState } from "./ewc-state.js";
 import { forwardEach } from "./forward-each.js";
 import type { LoraAdapter } from "./lora-adapter.js";
+import { MicroLora } from "./micro-lora.js";
 
 const N = 24;
 const x = floats(N, 1);

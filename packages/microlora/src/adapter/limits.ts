@@ -1,4 +1,4 @@
-import { MicroLoraError } from "../base/errors.js";
+import { refusal } from "../base/errors.js";
 import type { Runtime } from "../kernels/runtime.js";
 import type { AdapterBlocks, LearningBlock } from "./blocks.js";
 
@@ -17,7 +17,7 @@ const PENDING = 4;
 /** Refuses a magnitude that float32 cannot hold. */
 export function checkMagnitude(value: number, where: string): void {
   if (value <= LIMIT) return;
-  throw new MicroLoraError(
+  throw refusal(
     "update-overflow",
     where,
     `the step would reach ${value}, beyond float32`,

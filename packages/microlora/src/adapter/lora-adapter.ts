@@ -1,6 +1,7 @@
 import { checkAllFinite, checkFloats, checkRange } from "../base/check.js";
-import { MicroLoraError } from "../base/errors.js";
+import { refusal } from "../base/errors.js";
 import { streamOf } from "../base/random.js";
+import type { Arena } from "../kernels/arena.js";
 import type { AdapterKernels, Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 import { AdapterBlocks, type LearningBlock } from "./blocks.js";
@@ -8,11 +9,12 @@ import { dropout } from "./dropout.js";
 import { initialA } from "./initial.js";
 import { AdapterLearning, type LearningState } from "./learning.js";
 import { type MergeTarget, merge } from "./merge.js";
-import { lengthsOf } from "./methods.js";
+import { lengthsOf } from "./methods/method.js";
 import { placePenalty } from "./penalty.js";
 import { refuseInput } from "./refuse-input.js";
 import { type AdapterSpec, scalingOf, shapeOf } from "./spec.js";
 import { type ForwardToken, TokenRing } from "./token.js";
+import { checkWholeGradient, type WholeGradient } from "./whole-gradient.js";
 
 /** What an adapter holds beside its spec; learning blocks have the layout [A, B, bias], and are absent if never used. */
 export interface AdapterState extends LearningState {
@@ -41,6 +43,7 @@ export class LoraAdapter {
   readonly runtime: Runtime;
   /** @internal The same object for adapters of one shape in one runtime. */
   readonly kernels: AdapterKernels;
+  readonly #arena: Arena;
   readonly #blocks: AdapterBlocks;
   readonly #learning: AdapterLearning;
   readonly #stream: number;
@@ -48,14 +51,15 @@ export class LoraAdapter {
   #masked: Pointer = 0;
   #disposed = false;
 
-  /** @internal @throws MicroLoraError `memory-full` */
-  constructor(runtime: Runtime, spec: AdapterSpec) {
+  /** @internal @param arena of the object that owns it @throws MicroLoraError `memory-full` */
+  constructor(runtime: Runtime, arena: Arena, spec: AdapterSpec) {
     this.spec = spec;
     this.runtime = runtime;
     this.scaling = scalingOf(spec);
+    this.#arena = arena;
     const shape = shapeOf(spec);
     this.kernels = runtime.kernels.forShape(shape);
-    this.#blocks = new AdapterBlocks(runtime, shape, lengthsOf(shape, spec.methods));
+    this.#blocks = new AdapterBlocks(runtime, arena, shape, lengthsOf(shape, spec.methods));
     this.#learning = new AdapterLearning(runtime, this.#blocks, spec, this.scaling);
     this.#stream = streamOf(spec.module);
     this.reset();
@@ -79,20 +83,26 @@ export class LoraAdapter {
 
   /** Live view of A [rank, inFeatures]; what is written to it is used at once, and must be finite. */
   get loraA(): Float32Array {
-    return this.runtime.view(this.#live().parameters, this.rank * this.inFeatures);
+    return this.#live().lendParameters(0, this.rank * this.inFeatures);
   }
 
   /** Live view of B [rank, outFeatures]. */
   get loraB(): Float32Array {
-    const { parameters } = this.#live();
-    return this.runtime.view(parameters + 4 * this.rank * this.inFeatures, this.rank * this.outFeatures);
+    return this.#live().lendParameters(this.rank * this.inFeatures, this.rank * this.outFeatures);
   }
 
   /** Live view of the bias [outFeatures], if the adapter has one. */
   get bias(): Float32Array | undefined {
-    const { parameters } = this.#live();
+    const blocks = this.#live();
     if (!this.spec.bias) return undefined;
-    return this.runtime.view(parameters + 4 * this.rank * (this.inFeatures + this.outFeatures), this.outFeatures);
+    return blocks.lendParameters(this.rank * (this.inFeatures + this.outFeatures), this.outFeatures);
+  }
+
+  /** @internal Where A, B and the bias lie; a bias that the adapter does not have is at 0. */
+  get pointers(): { readonly loraA: Pointer; readonly loraB: Pointer; readonly bias: Pointer } {
+    const { parameters } = this.#live();
+    const loraB = parameters + 4 * this.rank * this.inFeatures;
+    return { loraA: parameters, loraB, bias: this.spec.bias ? loraB + 4 * this.rank * this.outFeatures : 0 };
   }
 
   /** Number of parameters: A, B and the bias. */
@@ -156,6 +166,11 @@ export class LoraAdapter {
     checkFloats(x, rows * this.inFeatures, "x");
     if (output !== undefined) checkFloats(output, rows * this.outFeatures, "output");
     const { f32, scratch } = this.runtime;
+    this.runtime.reserveScratch({
+      input: scratch.input.find(x) === 0 ? x.length : 0,
+      intermediate: rows * this.rank,
+      output: output !== undefined && scratch.output.find(output) !== 0 ? 0 : rows * this.outFeatures,
+    });
     const input = scratch.input.place(x);
     const u = scratch.intermediate.reserve(rows * this.rank);
     const found = output === undefined ? 0 : scratch.output.find(output);
@@ -177,6 +192,17 @@ export class LoraAdapter {
     this.measureExample(input, gradOutput);
     this.#learning.allowAccumulation(reward);
     this.#learning.accumulate(reward);
+  }
+
+  /**
+   * Adds a whole gradient to the pending ones, as one example that comes from elsewhere: a graph, an autograd.
+   * @throws MicroLoraError `shape-mismatch`, `not-finite`, `update-overflow`, `memory-full`, `invalid-config` for an EWC method that
+   * has to see the example's input; nothing has changed then
+   */
+  accumulate(gradient: WholeGradient): void {
+    const checked = checkWholeGradient(gradient, this.spec);
+    this.learning.allowWhole(checked);
+    this.learning.accumulateWhole(checked);
   }
 
   /** w <- w - learningRate * mean of the pending gradients, which it clears; does nothing if there are none. */
@@ -212,7 +238,7 @@ export class LoraAdapter {
     const { parameters, length } = this.#live();
     const { seed, init, rank, inFeatures } = this.spec;
     this.runtime.f32.fill(0, parameters >>> 2, (parameters >>> 2) + length);
-    initialA[init](this.loraA, rank, inFeatures, seed, this.#stream);
+    initialA[init](this.runtime.view(parameters, rank * inFeatures), rank, inFeatures, seed, this.#stream);
     this.#learning.reset();
   }
 
@@ -234,7 +260,7 @@ export class LoraAdapter {
 
   /** Live view of a block of the learning state in the parameters' layout [A, B, bias]; undefined before its first use. */
   learningBlock(block: LearningBlock): Float32Array | undefined {
-    return this.#live().view(block);
+    return this.#live().lendBlock(block);
   }
 
   /**
@@ -252,6 +278,14 @@ export class LoraAdapter {
     this.#learning.measure(x, gradient, input, output, token !== undefined);
   }
 
+  /** @internal Multiplies the delta by a factor in [0, 1]. */
+  shrink(factor: number): void {
+    if (factor === 1) return;
+    const { loraB } = this.pointers;
+    const { length } = this.#blocks;
+    this.runtime.kernels.apply(loraB, loraB, length - this.rank * this.inFeatures, 1 - factor);
+  }
+
   /** @internal How it learns, for what has to change several adapters together. */
   get learning(): AdapterLearning {
     this.#live();
@@ -263,7 +297,7 @@ export class LoraAdapter {
     const { parameters } = this.#live();
     if (this.kernels === other.kernels) return parameters;
     const shapeOfThis = `rank ${this.rank}, ${this.inFeatures} to ${this.outFeatures}`;
-    throw new MicroLoraError(
+    throw refusal(
       "shape-mismatch",
       "adapters",
       `one of ${shapeOfThis} does not go with rank ${other.rank}, ${other.inFeatures} to ${other.outFeatures}`,
@@ -273,30 +307,47 @@ export class LoraAdapter {
 
   /** @internal A copy of everything that a restart must bring back. */
   exportState(): AdapterState {
-    const { module, loraA, loraB, bias } = this;
-    const weights = { module, loraA: loraA.slice(), loraB: loraB.slice() };
-    return { ...weights, ...(bias && { bias: bias.slice() }), ...this.#learning.exportState() };
+    const { f32 } = this.runtime;
+    const { parameters, length } = this.#live();
+    const [a, b] = [this.rank * this.inFeatures, this.rank * this.outFeatures];
+    const part = (from: number, to: number) => f32.slice((parameters >>> 2) + from, (parameters >>> 2) + to);
+    const bias = this.spec.bias && { bias: part(a + b, length) };
+    return { module: this.module, loraA: part(0, a), loraB: part(a, a + b), ...bias, ...this.#learning.exportState() };
   }
 
-  /** @internal Takes a checked state of an adapter of the same spec. */
-  restoreState(state: AdapterState): void {
-    this.loraA.set(state.loraA);
-    this.loraB.set(state.loraB);
-    if (state.bias !== undefined) this.bias?.set(state.bias);
-    this.learning.restore(state);
+  /** @internal Makes room for a state, so that `restoreState` cannot fail. @throws MicroLoraError `memory-full` */
+  reserveState(state: AdapterState): void {
+    this.learning.reserveState(state);
   }
 
-  /** Frees the adapter's memory; any use after that is refused. */
-  [Symbol.dispose](): void {
+  /**
+   * @internal Takes a checked state of an adapter of the same spec.
+   * @param keepsPenalty leaves Fisher information and anchor as they are
+   * @throws MicroLoraError `memory-full`, before anything has changed
+   */
+  restoreState(state: AdapterState, keepsPenalty = false): void {
+    const { parameters } = this.#live();
+    this.reserveState(state);
+    let at = parameters >>> 2;
+    for (const part of [state.loraA, state.loraB, state.bias]) {
+      if (part === undefined) continue;
+      this.runtime.f32.set(part, at);
+      at += part.length;
+    }
+    this.learning.restore(state, keepsPenalty);
+  }
+
+  /** @internal Frees the adapter's memory; any use after that is refused. */
+  close(): void {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#blocks.free();
-    this.runtime.free(this.#masked);
+    this.#arena.free(this.#masked);
   }
 
   #live(): AdapterBlocks {
     if (this.#disposed) {
-      throw new MicroLoraError("disposed", this.module, "the adapter was disposed of", "Create or load it again");
+      throw refusal("disposed", this.module, "the adapter was closed", "Create or load it again");
     }
     return this.#blocks;
   }
@@ -305,7 +356,7 @@ export class LoraAdapter {
     checkFloats(x, this.inFeatures, "x");
     if (!training || this.spec.dropout === 0) return this.runtime.scratch.input.place(x);
     checkAllFinite(x, "x");
-    if (this.#masked === 0) this.#masked = this.runtime.allocate(this.inFeatures);
+    if (this.#masked === 0) this.#masked = this.#arena.allocate(this.inFeatures);
     const masked = this.runtime.view(this.#masked, this.inFeatures);
     dropout(x, masked, this.spec.dropout, this.spec.seed, this.#stream, this.step);
     return this.#masked;

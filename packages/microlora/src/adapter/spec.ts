@@ -1,6 +1,6 @@
 import type { AdapterShape } from "../kernels/contract.js";
 import type { Init } from "./initial.js";
-import type { Method, Methods } from "./methods.js";
+import type { Method, Methods } from "./methods/method.js";
 
 /** Everything that makes one adapter what it is before it has learned anything. */
 export interface AdapterSpec {
@@ -26,8 +26,9 @@ export interface AdapterSpec {
   readonly methods: Methods;
 }
 
-/** alpha / rank (Hu et al. 2021), or alpha / sqrt(rank) with rsLoRA (Kalajdzievski 2023). */
+/** alpha / rank (Hu et al. 2021), or alpha / sqrt(rank) with rsLoRA (Kalajdzievski 2023); 0 where only a bias is learned. */
 export function scalingOf(spec: AdapterSpec): number {
+  if (spec.rank === 0) return 0;
   return spec.alpha / (spec.rsLora ? Math.sqrt(spec.rank) : spec.rank);
 }
 

@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { expectRefusal } from "../base/refusals.test-support.js";
 import { floats, withElement } from "../base/samples.test-support.js";
 import { KERNELS_NAMES } from "../kernels/contract.js";
-import { MicroLora } from "../micro-lora.js";
 import { trainedLora } from "./adapters.test-support.js";
+import { MicroLora } from "./micro-lora.js";
 import type { ForwardToken } from "./token.js";
 
 const N = 17;

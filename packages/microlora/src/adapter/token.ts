@@ -1,4 +1,4 @@
-import { MicroLoraError } from "../base/errors.js";
+import { refusal, shown } from "../base/errors.js";
 import type { Pointer } from "../kernels/contract.js";
 import type { Runtime } from "../kernels/runtime.js";
 
@@ -33,6 +33,7 @@ export class TokenRing {
 
   /** Writes the kept intermediate to u. @param version of the weights of now @throws MicroLoraError `stale-token` */
   restore(token: ForwardToken, runtime: Runtime, x: Pointer, inFeatures: number, u: Pointer, version: number): void {
+    if (typeof token !== "number") refuseToken(`is ${shown(token)}`);
     const slot = token % SLOTS;
     const given = token >= Math.max(1, this.#next - SLOTS) && token < this.#next;
     if (!given || this.#versions[slot] !== version) refuseToken("is of older weights, or was never given");
@@ -42,5 +43,5 @@ export class TokenRing {
 }
 
 export function refuseToken(problem: string): never {
-  throw new MicroLoraError("stale-token", "token", problem, "Learn without the token, or run forwardAdd again");
+  throw refusal("stale-token", "token", problem, "Learn without the token, or run forwardAdd again");
 }

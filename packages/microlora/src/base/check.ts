@@ -1,10 +1,10 @@
-import { MicroLoraError, shown } from "./errors.js";
+import { refusal, shown } from "./errors.js";
 
 /** Refuses anything but a Float32Array of exactly `length` elements. */
 export function checkFloats(value: Float32Array, length: number, where: string): void {
   if (!(value instanceof Float32Array)) checkFloatsOfOtherRealm(value, where);
   if (value.length !== length) {
-    throw new MicroLoraError(
+    throw refusal(
       "shape-mismatch",
       where,
       `has ${value.length} elements, ${length} expected`,
@@ -16,34 +16,34 @@ export function checkFloats(value: Float32Array, length: number, where: string):
 function checkFloatsOfOtherRealm(value: unknown, where: string): void {
   const isFloats = ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Float32Array]";
   if (isFloats) return;
-  throw new MicroLoraError("shape-mismatch", where, "is not a Float32Array", "Convert it with Float32Array.from");
+  throw refusal("shape-mismatch", where, "is not a Float32Array", "Convert it with Float32Array.from");
 }
 
 /** Refuses NaN and infinities. */
 export function checkFinite(value: number, where: string): void {
   if (Number.isFinite(value)) return;
-  throw new MicroLoraError("not-finite", where, `is ${shown(value)}`, "Pass a finite number");
+  throw refusal("not-finite", where, `is ${shown(value)}`, "Pass a finite number");
 }
 
 /** Refuses numbers outside [min, max], NaN among them. */
 export function checkRange(value: number, min: number, max: number, where: string): void {
   checkFinite(value, where);
   if (value >= min && value <= max) return;
-  throw new MicroLoraError("out-of-range", where, `is ${value}`, `Pass a number in [${min}, ${max}]`);
+  throw refusal("out-of-range", where, `is ${value}`, `Pass a number in [${min}, ${max}]`);
 }
 
 /** Refuses anything but an integer in [0, max]. */
 export function checkCount(value: number, max: number, where: string): void {
   checkRange(value, 0, max, where);
   if (Number.isInteger(value)) return;
-  throw new MicroLoraError("out-of-range", where, `is ${value}`, "Pass an integer");
+  throw refusal("out-of-range", where, `is ${value}`, "Pass an integer");
 }
 
 /** Refuses arrays with a NaN or an infinity in them, and says where the first one is. */
 export function checkAllFinite(values: Float32Array, where: string): void {
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i])) {
-      throw new MicroLoraError("not-finite", `${where}[${i}]`, `is ${values[i]}`, "Pass finite values only");
+      throw refusal("not-finite", `${where}[${i}]`, `is ${values[i]}`, "Pass finite values only");
     }
   }
 }
@@ -58,7 +58,7 @@ export function checkAllSquares(values: Float32Array, where: string): void {
 
 /** Refuses a setting that makes no sense. @throws MicroLoraError `invalid-config` */
 export function refuseConfig(where: string, value: unknown, remedy: string): never {
-  throw new MicroLoraError("invalid-config", where, `is ${shown(value)}`, remedy);
+  throw refusal("invalid-config", where, `is ${shown(value)}`, remedy);
 }
 
 /** Options, none of them absent. */

@@ -1,4 +1,4 @@
-import { MicroLoraError, shown } from "../base/errors.js";
+import { refusal, shown } from "../base/errors.js";
 import { crc32 } from "./crc32.js";
 
 /**
@@ -9,26 +9,29 @@ import { crc32 } from "./crc32.js";
  *   12  4   length of the whole file
  *   16  4   length H of the header, a multiple of 4
  *   20  H   header: JSON in UTF-8, padded with spaces
- *   …       float32 blocks, whose order and lengths follow from the header
+ *   …       blocks of float32, int16 or int8, whose order and lengths follow from the header; each padded with zeros to 4 bytes
  *   -4  4   CRC-32 of all before it
  *
  * One state has one byte sequence: keys are written in one order, blocks in one order, and nothing depends on time.
  */
 const MAGIC = Uint8Array.of(0x89, 0x4d, 0x4c, 0x4f, 0x52, 0x41, 0x0d, 0x0a);
-export const VERSION = 3;
+export const VERSION = 4;
 /** Versions that can be read; what a newer one added has its default in an older one. */
-const READABLE = [1, 2, VERSION];
+const READABLE = [1, 2, 3, VERSION];
 /** What to do about a file that is damaged. */
 export const REMEDY = "Restore the file from a copy";
 const PREFIX_BYTES = 20;
 const CRC_BYTES = 4;
 
+/** Numbers of a file that belong together. */
+export type Block = Float32Array | Int16Array | Int8Array;
+
 /** Writes a header and its blocks as one file. */
-export function writeContainer(header: object, blocks: readonly Float32Array[]): Uint8Array {
+export function writeContainer(header: object, blocks: readonly Block[]): Uint8Array {
   const json = new TextEncoder().encode(encodeHeader(header));
   const headerBytes = json.length;
-  const floats = blocks.reduce((sum, block) => sum + block.length, 0);
-  const bytes = new Uint8Array(PREFIX_BYTES + headerBytes + 4 * floats + CRC_BYTES);
+  const words = blocks.reduce((sum, block) => sum + wordsOf(block.byteLength), 0);
+  const bytes = new Uint8Array(PREFIX_BYTES + headerBytes + 4 * words + CRC_BYTES);
   const view = new DataView(bytes.buffer);
   bytes.set(MAGIC);
   view.setUint32(8, VERSION, true);
@@ -38,10 +41,14 @@ export function writeContainer(header: object, blocks: readonly Float32Array[]):
   let at = PREFIX_BYTES + headerBytes;
   for (const block of blocks) {
     bytes.set(new Uint8Array(block.buffer, block.byteOffset, block.byteLength), at);
-    at += block.byteLength;
+    at += 4 * wordsOf(block.byteLength);
   }
   view.setUint32(at, crc32(bytes.subarray(0, at)), true);
   return bytes;
+}
+
+function wordsOf(bytes: number): number {
+  return Math.ceil(bytes / 4);
 }
 
 /**
@@ -90,7 +97,7 @@ export function readContainer(bytes: Uint8Array, kind: string): { header: unknow
   return { header, body: new Body(version, text, floats) };
 }
 
-/** Gives out the numbers of a file in order, and refuses to give more than there are or to leave some. */
+/** Gives out the numbers of a file in order, as views of one copy; refuses to give more than there are, or to leave some. */
 export class Body {
   readonly #text: string;
   readonly #floats: Float32Array;
@@ -109,7 +116,26 @@ export class Body {
     const left = this.#floats.length - this.#at;
     if (length > left) corrupt(where, `wants ${length} numbers, ${left} are left`);
     this.#at += length;
-    return this.#floats.slice(this.#at - length, this.#at);
+    return this.#floats.subarray(this.#at - length, this.#at);
+  }
+
+  /** As `take`, of int8. */
+  takeInt8(length: number, where: string): Int8Array {
+    const { buffer, byteOffset } = this.#takeBytes(length, where);
+    return new Int8Array(buffer, byteOffset, length);
+  }
+
+  /** As `take`, of int16. */
+  takeInt16(length: number, where: string): Int16Array {
+    const { buffer, byteOffset } = this.#takeBytes(2 * length, where);
+    return new Int16Array(buffer, byteOffset, length);
+  }
+
+  #takeBytes(length: number, where: string): Float32Array {
+    const block = this.take(wordsOf(length), where);
+    const padding = new Uint8Array(block.buffer, block.byteOffset + length, block.byteLength - length);
+    if (padding.some((byte) => byte !== 0)) corrupt(where, "is padded with something else than zeros");
+    return block;
   }
 
   /** After the last number: refuses a file that is not the one which `header` would be written as. */
@@ -122,7 +148,7 @@ export class Body {
 
 /** Refuses what a header says of itself. */
 export function corrupt(where: string, problem: string): never {
-  throw new MicroLoraError("corrupt-checkpoint", where, problem, REMEDY);
+  throw refusal("corrupt-checkpoint", where, problem, REMEDY);
 }
 
 /** The JSON of a header, padded with spaces to a multiple of four bytes of UTF-8. */
@@ -136,7 +162,7 @@ function decodeHeader(bytes: Uint8Array): { text: string; header: unknown } {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     return { text, header: JSON.parse(text) };
   } catch (cause) {
-    throw new MicroLoraError("corrupt-checkpoint", "header", "is not JSON in UTF-8", REMEDY, { cause });
+    throw refusal("corrupt-checkpoint", "header", "is not JSON in UTF-8", REMEDY, { cause });
   }
 }
 
@@ -155,5 +181,5 @@ function fail(
   problem: string,
   remedy = REMEDY,
 ): never {
-  throw new MicroLoraError(code, `byte ${at}`, problem, remedy);
+  throw refusal(code, `byte ${at}`, problem, remedy);
 }

@@ -1,4 +1,4 @@
-import { MicroLoraError, shown } from "../base/errors.js";
+import { refusal, shown } from "../base/errors.js";
 import { corrupt, REMEDY } from "./container.js";
 
 /** A JSON object, or `corrupt-checkpoint`. */
@@ -29,6 +29,6 @@ export function checkStored<T>(check: () => T): T {
     return check();
   } catch (cause) {
     const problem = (cause as Error).message;
-    throw new MicroLoraError("corrupt-checkpoint", "config", problem, REMEDY, { cause });
+    throw refusal("corrupt-checkpoint", "config", problem, REMEDY, { cause });
   }
 }

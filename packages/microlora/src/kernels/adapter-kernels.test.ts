@@ -50,7 +50,7 @@ describe.each(IMPLEMENTATIONS)("adapter kernels: $name", ({ arena, kernels }) =>
   });
 
   test("an input that is not finite is refused, y untouched", () => {
-    for (const shape of CASES.filter((_, i) => i % 5 === 0)) {
+    for (const shape of CASES.filter(({ rank }, i) => rank > 0 && i % 5 === 0)) {
       const { rank, inFeatures } = shape;
       for (const place of [0, inFeatures >> 1, inFeatures - 1]) {
         for (const bad of BAD) {
@@ -98,7 +98,7 @@ describe.each(IMPLEMENTATIONS)("adapter kernels: $name", ({ arena, kernels }) =>
   });
 
   test("forwardBatch names the first bad row, y untouched", () => {
-    for (const shape of CASES.filter((_, i) => i % 7 === 0)) {
+    for (const shape of CASES.filter(({ rank }, i) => rank > 0 && i % 7 === 0)) {
       const { rank, inFeatures } = shape;
       const rows = 9;
       for (const bad of [0, 2, 3, 5, 8]) {
@@ -159,7 +159,7 @@ describe.each(IMPLEMENTATIONS)("adapter kernels: $name", ({ arena, kernels }) =>
   });
 
   test("forwardEach names the first bad row, y untouched, and looks at no row without adapter", () => {
-    for (const shape of CASES.filter((_, i) => i % 7 === 0)) {
+    for (const shape of CASES.filter(({ rank }, i) => rank > 0 && i % 7 === 0)) {
       const rows = 6;
       const { w, x, u, y } = operands(arena, shape, rows);
       const table = arena.place(new Float32Array(2 * rows));

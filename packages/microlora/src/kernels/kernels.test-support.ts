@@ -4,7 +4,7 @@ import { loadKernels } from "./load.js";
 
 /** Lengths around the widths of the unrolled loops, and primes. */
 export const SIZES = [1, 3, 4, 5, 7, 8, 13, 15, 16, 17, 31, 32, 33, 64, 97, 127, 255, 256, 257];
-export const RANKS = [1, 2, 3, 4, 5, 8, 16, 64];
+export const RANKS = [0, 1, 2, 3, 4, 5, 8, 16, 64];
 
 /** Unit roundoff of float32. */
 const EPSILON = 2 ** -24;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { KERNELS_NAMES } from "./contract.js";
 import { exact, expectWithin, range, SIZES } from "./kernels.test-support.js";
-import { learningKernelsOf, prepareLearningKernels } from "./learning-load.js";
+import { learningKernelsOf } from "./learning-load.js";
 import { Runtime } from "./runtime.js";
 
 const LENGTHS = [0, 2, ...SIZES];
@@ -18,7 +18,6 @@ function sequence(): (length: number) => Float32Array {
 
 describe.each(KERNELS_NAMES)("learning kernels: %s", async (name) => {
   const runtime = await Runtime.create({ kernels: name, memoryBytes: 2 ** 20 });
-  await prepareLearningKernels(runtime);
   const kernels = learningKernelsOf(runtime);
   const block = runtime.allocate(8192);
 

@@ -22,12 +22,23 @@ describe("loadKernels", () => {
     expect((await loadKernels(newMemory(), name)).name).toBe(name);
   });
 
-  test("takes relaxed before simd before scalar", async () => {
-    expect((await loadKernels(newMemory())).name).toBe("relaxed");
-    refuseModules(usesRelaxedSimd);
+  test("are simd by default, though relaxed would run, and scalar where there is no SIMD", async () => {
+    expect(isAvailable.relaxed()).toBe(true);
     expect((await loadKernels(newMemory())).name).toBe("simd");
     refuseModules(() => true);
     expect((await loadKernels(newMemory())).name).toBe("scalar");
+  });
+
+  test("are scalar where the engine refuses to compile; kernels named are refused then", async () => {
+    const refuse = () => Promise.reject(new WebAssembly.CompileError("disallowed by embedder"));
+    vi.spyOn(WebAssembly, "instantiate").mockImplementation(refuse as never);
+    expect((await loadKernels(newMemory())).name).toBe("scalar");
+    for (const name of ["simd", "relaxed"] as const) {
+      await expect(loadKernels(newMemory(), name)).rejects.toMatchObject({
+        code: "kernels-unavailable",
+        message: expect.stringContaining("wasm-unsafe-eval"),
+      });
+    }
   });
 
   test.each(["relaxed", "simd"] as const)("refuses %s where the engine cannot run it", async (name) => {
@@ -54,8 +65,3 @@ test("the generated files are what the AssemblyScript sources compile to", async
   const { generate } = (await import(build)) as { generate(): Promise<{ path: string; text: string }[]> };
   for (const { path, text } of await generate()) expect(readFileSync(path, "utf8") === text, path).toBe(true);
 });
-
-/** Whether a probe holds an opcode of relaxed SIMD: prefix 0xfd, then 0x100 or above in LEB128. */
-function usesRelaxedSimd(bytes: Uint8Array): boolean {
-  return bytes.some((byte, i) => byte === 0xfd && (bytes[i + 1]! & 0x80) !== 0 && bytes[i + 2] === 0x02);
-}

@@ -1,42 +1,50 @@
-import { MicroLoraError } from "../base/errors.js";
-import {
-  type AdapterKernels,
-  type AdapterShape,
-  KERNELS_NAMES,
-  type Kernels,
-  type KernelsFactory,
-  type KernelsName,
-} from "./contract.js";
+import { refusal, shown } from "../base/errors.js";
+import { type AdapterKernels, type AdapterShape, KERNELS_NAMES, type Kernels, type KernelsName } from "./contract.js";
 import { isAvailable } from "./probe.js";
-import { code as relaxedCode } from "./relaxed.generated.js";
 import { createScalarKernels } from "./scalar.js";
 import { code as simdCode } from "./simd.generated.js";
-import { wasmKernels } from "./wasm.js";
+import { instantiateKernels } from "./wasm.js";
 
-const factories: { readonly [K in KernelsName]: KernelsFactory } = {
-  relaxed: wasmKernels("relaxed", relaxedCode),
-  simd: wasmKernels("simd", simdCode),
+/** The memory that kernels work on: WebAssembly's, or a plain buffer where there is no WebAssembly. */
+export interface KernelMemory {
+  readonly buffer: ArrayBufferLike;
+}
+
+const factories: { readonly [K in KernelsName]: (memory: KernelMemory) => Promise<Kernels> } = {
+  relaxed: async (memory) => {
+    const { code } = await import("./relaxed.generated.js");
+    return instantiateKernels("relaxed", code, memory as WebAssembly.Memory);
+  },
+  simd: (memory) => instantiateKernels("simd", simdCode, memory as WebAssembly.Memory),
   scalar: async (memory) => createScalarKernels(memory),
 };
 
 /**
- * The kernels over one memory: the fastest that this engine can run, or the ones named.
+ * The kernels over one memory: those named, or else `simd`, whose results are the same to the bit on every engine and CPU, or else
+ * `scalar`, where the engine has no SIMD or refuses to compile WebAssembly (a Content-Security-Policy, a Cloudflare Worker).
  * @throws MicroLoraError `kernels-unavailable` if those named do not run here
  */
-export async function loadKernels(memory: WebAssembly.Memory, name?: KernelsName): Promise<Kernels> {
-  const chosen = name ?? KERNELS_NAMES.find((candidate) => isAvailable[candidate]()) ?? "scalar";
-  if (!Object.hasOwn(factories, chosen) || !isAvailable[chosen]()) {
-    throw new MicroLoraError(
-      "kernels-unavailable",
-      "kernels",
-      `this engine cannot run the "${String(chosen)}" kernels`,
-      `Leave the choice to the library, or pass one of: ${KERNELS_NAMES.filter((n) => isAvailable[n]()).join(", ")}`,
-    );
-  }
-  return withOneSetAShape(await factories[chosen](memory));
+export async function loadKernels(memory: KernelMemory, name?: KernelsName): Promise<Kernels> {
+  if (name !== undefined) return withOneSetAShape(await loadNamed(memory, name));
+  const simd = isAvailable.simd() ? await factories.simd(memory).catch(() => undefined) : undefined;
+  return withOneSetAShape(simd ?? createScalarKernels(memory));
 }
 
-/** Adapters of one shape share one set of kernels, so that they can be told to go together by its identity. */
+async function loadNamed(memory: KernelMemory, name: KernelsName): Promise<Kernels> {
+  const remedy = `Leave the choice to the library, or pass one of: ${KERNELS_NAMES.filter((each) => isAvailable[each]()).join(", ")}`;
+  if (!KERNELS_NAMES.includes(name) || !isAvailable[name]()) {
+    throw refusal("kernels-unavailable", "kernels", `this engine cannot run the ${shown(name)} kernels`, remedy);
+  }
+  try {
+    return await factories[name](memory);
+  } catch (cause) {
+    const problem = `this engine refused to compile the "${name}" kernels`;
+    const allow = "Allow 'wasm-unsafe-eval' in the Content-Security-Policy, or leave the choice to the library";
+    throw refusal("kernels-unavailable", "kernels", problem, allow, { cause });
+  }
+}
+
+/** Adapters of one shape share one set of kernels, so that its identity tells which adapters go into one batch. */
 function withOneSetAShape(kernels: Kernels): Kernels {
   const sets = new Map<string, AdapterKernels>();
   const forShape = (shape: AdapterShape): AdapterKernels => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { MicroLora } from "../adapter/micro-lora.js";
 import { expectRefusal, expectRejection } from "../base/refusals.test-support.js";
 import { floats } from "../base/samples.test-support.js";
-import { MicroLora } from "../micro-lora.js";
 import { KERNELS_NAMES } from "./contract.js";
 import { Runtime, sharedRuntime } from "./runtime.js";
 

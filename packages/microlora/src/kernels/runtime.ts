@@ -1,18 +1,30 @@
-import { MicroLoraError } from "../base/errors.js";
+import { checkObject, withDefaults } from "../base/check.js";
+import { refusal, shown } from "../base/errors.js";
+import { Arena } from "./arena.js";
 import type { Kernels, KernelsName, Pointer } from "./contract.js";
-import { loadKernels } from "./load.js";
+import { type KernelMemory, loadKernels } from "./load.js";
 import { Allocator } from "./memory.js";
+import { Scratch } from "./scratch.js";
 
 const PAGE_BYTES = 65_536;
-const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024;
 const MAX_MEMORY_BYTES = 4 * 1024 * 1024 * 1024 - PAGE_BYTES;
+/** Tried in turn where no size is asked for: some engines refuse the larger ones (a Cloudflare Worker has 128 MB in all). */
+const DEFAULT_MEMORY_BYTES = [256, 64, 16].map((megabytes) => megabytes * 1024 * 1024);
 
 export interface RuntimeOptions {
-  /** Forces an implementation; by default the fastest one that this engine can run. */
+  /**
+   * Forces an implementation; by default `simd`, whose results are the same to the bit on every engine and CPU, or `scalar` where the
+   * engine has no SIMD or refuses to compile WebAssembly. `relaxed` is up to a fifth faster; its last bits depend on the CPU.
+   */
   readonly kernels?: KernelsName;
-  /** Size of the one fixed memory, rounded up to 64 KiB; 256 MiB by default. Pages never touched cost nothing. */
+  /**
+   * Size of the one fixed memory in bytes, rounded up to 64 KiB; 256 MiB by default, less where the engine refuses that. Pages never touched
+   * cost nothing.
+   */
   readonly memoryBytes?: number;
 }
+
+const OPTIONS = { kernels: undefined, memoryBytes: undefined } as const;
 
 /**
  * One fixed memory and the kernels over it. Adapters of any number of users lie side by side in it, so that one kernel
@@ -21,17 +33,17 @@ export interface RuntimeOptions {
 export class Runtime {
   readonly kernels: Kernels;
   /** @internal For further kernels over it. */
-  readonly memory: WebAssembly.Memory;
+  readonly memory: KernelMemory;
   readonly buffer: ArrayBufferLike;
   /** The whole memory as float32: index = pointer / 4. */
   readonly f32: Float32Array;
   readonly u32: Uint32Array;
   readonly memoryBytes: number;
-  /** Blocks for what has to be copied into the memory or out of it; their contents are good until the next call. */
+  /** @internal Blocks for what has to be copied into the memory or out of it; their contents are good until the next call. */
   readonly scratch: { readonly [K in ScratchName]: Scratch };
   readonly #allocator: Allocator;
 
-  private constructor(memory: WebAssembly.Memory, kernels: Kernels) {
+  private constructor(memory: KernelMemory, kernels: Kernels) {
     this.kernels = kernels;
     this.memory = memory;
     this.buffer = memory.buffer;
@@ -50,21 +62,13 @@ export class Runtime {
   }
 
   /**
-   * @throws MicroLoraError `invalid-config` for a size out of range, `memory-full` where the engine refuses it,
-   * `kernels-unavailable` where the forced kernels do not run here
+   * @throws MicroLoraError `invalid-config` for an option that does not exist or a size out of range, `memory-full` where the engine
+   * refuses the size, `kernels-unavailable` where the forced kernels do not run here
    */
   static async create(options: RuntimeOptions = {}): Promise<Runtime> {
-    const bytes = options.memoryBytes ?? DEFAULT_MEMORY_BYTES;
-    if (!(bytes >= PAGE_BYTES && bytes <= MAX_MEMORY_BYTES)) {
-      throw new MicroLoraError(
-        "invalid-config",
-        "memoryBytes",
-        `is ${bytes}`,
-        `Pass a number in [${PAGE_BYTES}, ${MAX_MEMORY_BYTES}]`,
-      );
-    }
-    const memory = createMemory(Math.ceil(bytes / PAGE_BYTES));
-    return new Runtime(memory, await loadKernels(memory, options.kernels));
+    const { kernels, memoryBytes } = withDefaults(OPTIONS, options, "options");
+    const memory = createMemory(memoryBytes);
+    return new Runtime(memory, await loadKernels(memory, kernels));
   }
 
   /** Bytes of the memory that are in use. */
@@ -86,89 +90,91 @@ export class Runtime {
   view(pointer: Pointer, floats: number): Float32Array {
     return new Float32Array(this.buffer, pointer, floats);
   }
+
+  /**
+   * @internal Room in several scratch blocks at once, whose contents are lost. Where growing one after the other leaves memory in pieces,
+   * all of them are given back first. @throws MicroLoraError `memory-full`
+   */
+  reserveScratch(floats: { readonly [K in ScratchName]?: number }): void {
+    const wanted = Object.entries(floats) as [ScratchName, number][];
+    const reserve = () => {
+      for (const [name, count] of wanted) this.scratch[name].reserve(count);
+    };
+    try {
+      reserve();
+    } catch {
+      const before = Object.values(this.scratch).map((scratch) => [scratch, scratch.release()] as const);
+      this.#allocator.join();
+      try {
+        reserve();
+      } catch (error) {
+        for (const [scratch, capacity] of before.sort((a, b) => b[1] - a[1])) scratch.reserve(capacity);
+        throw error;
+      }
+    }
+  }
+
+  /** @internal The blocks of one object, freed when it is closed, or forgotten. */
+  arena(owner: object): Arena {
+    return new Arena(this.buffer, this.#allocator, owner);
+  }
 }
 
 type ScratchName = "input" | "gradient" | "output" | "intermediate" | "rows";
 
-/** A block that grows by being replaced. */
-export class Scratch {
-  readonly #runtime: Runtime;
-  #pointer: Pointer = 0;
-  #capacity = 0;
-  #found: Float32Array | undefined;
-  #foundAt: Pointer = 0;
-  #view: Float32Array | undefined;
+const shared = new Map<KernelsName | "default", Promise<Runtime>>();
 
-  constructor(runtime: Runtime) {
-    this.#runtime = runtime;
-  }
-
-  /** Where at least `floats` elements have room. @throws MicroLoraError `memory-full` */
-  reserve(floats: number): Pointer {
-    if (floats > this.#capacity) {
-      const pointer = this.#runtime.allocate(floats);
-      this.#runtime.free(this.#pointer);
-      this.#pointer = pointer;
-      this.#capacity = floats;
-    }
-    return this.#pointer;
-  }
-
-  /** Where `values` lie in the memory: in place if they are in it already, else copied here. */
-  place(values: Float32Array): Pointer {
-    const found = this.find(values);
-    if (found !== 0) return found;
-    const pointer = this.reserve(values.length);
-    this.#runtime.f32.set(values, pointer >>> 2);
-    return pointer;
-  }
-
-  /**
-   * Where `values` lie in the memory, 0 if they do not. The last array found is remembered, since asking an array for
-   * its buffer takes longer than a small kernel.
-   */
-  find(values: Float32Array): Pointer {
-    if (values === this.#found) return this.#foundAt;
-    if (values.buffer !== this.#runtime.buffer) return 0;
-    this.#found = values;
-    this.#foundAt = values.byteOffset;
-    return this.#foundAt;
-  }
-
-  /** Copies back what a kernel wrote, unless it was written in place. @param pointer what `place` gave for `values` */
-  giveBack(values: Float32Array, pointer: Pointer): void {
-    if (pointer !== this.#pointer) return;
-    if (this.#view?.length !== values.length || this.#view.byteOffset !== pointer) {
-      this.#view = this.#runtime.view(pointer, values.length);
-    }
-    values.set(this.#view);
-  }
+/** The runtime that everything shares which asks for none of its own: one for each kind of kernels, the default's among them. */
+export async function sharedRuntime(kernels?: KernelsName): Promise<Runtime> {
+  const byDefault = sharedAs("default", {});
+  if (kernels === undefined || (await byDefault).kernels.name === kernels) return byDefault;
+  return sharedAs(kernels, { kernels });
 }
 
-const shared = new Map<KernelsName | "best", Promise<Runtime>>();
-
-/** The runtime that everything shares which asks for none of its own: one per kind of kernels. */
-export function sharedRuntime(kernels?: KernelsName): Promise<Runtime> {
-  const key = kernels ?? "best";
+function sharedAs(key: KernelsName | "default", options: RuntimeOptions): Promise<Runtime> {
   let runtime = shared.get(key);
   if (runtime === undefined) {
-    runtime = Runtime.create(kernels === undefined ? {} : { kernels });
+    runtime = Runtime.create(options);
     shared.set(key, runtime);
     runtime.catch(() => shared.delete(key));
   }
   return runtime;
 }
 
-function createMemory(pages: number): WebAssembly.Memory {
+/** Refuses what is no runtime. @throws MicroLoraError `invalid-config` */
+export function checkRuntime(runtime: unknown): asserts runtime is Runtime {
+  checkObject(runtime, "runtime");
+  if (runtime instanceof Runtime) return;
+  throw refusal("invalid-config", "runtime", `is ${shown(runtime)}`, "Pass what Runtime.create gives");
+}
+
+function createMemory(bytes: number | undefined): KernelMemory {
+  if (bytes === undefined) return defaultMemory();
+  if (typeof bytes === "number" && bytes >= PAGE_BYTES && bytes <= MAX_MEMORY_BYTES) {
+    return memoryOf(Math.ceil(bytes / PAGE_BYTES));
+  }
+  const remedy = `Pass a number in [${PAGE_BYTES}, ${MAX_MEMORY_BYTES}]`;
+  throw refusal("invalid-config", "memoryBytes", `is ${shown(bytes)}`, remedy);
+}
+
+function defaultMemory(): KernelMemory {
+  let refused: unknown;
+  for (const bytes of DEFAULT_MEMORY_BYTES) {
+    try {
+      return memoryOf(bytes / PAGE_BYTES);
+    } catch (error) {
+      refused = error;
+    }
+  }
+  throw refused;
+}
+
+function memoryOf(pages: number): KernelMemory {
   try {
+    if (typeof WebAssembly !== "object") return { buffer: new ArrayBuffer(pages * PAGE_BYTES) };
     return new WebAssembly.Memory({ initial: pages, maximum: pages });
   } catch (cause) {
-    throw new MicroLoraError(
-      "memory-full",
-      "memoryBytes",
-      `the engine refused ${pages * PAGE_BYTES} bytes`,
-      "Ask for less",
-      { cause },
-    );
+    const problem = `the engine refused ${pages * PAGE_BYTES} bytes`;
+    throw refusal("memory-full", "memoryBytes", problem, "Ask for less", { cause });
   }
 }

@@ -1,4 +1,4 @@
-import type { AdapterKernels, AdapterShape, Kernels, KernelsFactory, KernelsName, VectorKernels } from "./contract.js";
+import type { AdapterKernels, AdapterShape, Kernels, KernelsName, VectorKernels } from "./contract.js";
 
 type Shape = [rank: number, inFeatures: number, outFeatures: number, bias: number];
 
@@ -7,23 +7,29 @@ type Shaped<F extends (...args: never[]) => unknown> = (...args: [...Parameters<
 
 type AdapterExports = { readonly [K in Exclude<keyof AdapterKernels, "accumulate">]: Shaped<AdapterKernels[K]> };
 
-/** Makes the factory of one WebAssembly build, compiled on first use and once per process. */
-export function wasmKernels(name: KernelsName, code: string): KernelsFactory {
-  const load = wasmExports<AdapterExports & VectorKernels>(code);
-  return async (memory) => {
-    const kernels = await load(memory);
-    return { ...kernels, name, forShape: (shape) => bindShape(kernels, shape) } satisfies Kernels;
-  };
+const modules = new Map<string, Promise<WebAssembly.Module>>();
+
+/** The kernels of one WebAssembly build over one memory; the build is compiled once a process. */
+export async function instantiateKernels(
+  name: KernelsName,
+  code: string,
+  memory: WebAssembly.Memory,
+): Promise<Kernels> {
+  let module = modules.get(code);
+  if (module === undefined) {
+    module = WebAssembly.compile(decode(code));
+    modules.set(code, module);
+    module.catch(() => modules.delete(code));
+  }
+  const { exports } = await WebAssembly.instantiate(await module, { env: { memory } });
+  const kernels = exports as unknown as AdapterExports & VectorKernels;
+  return { ...kernels, name, forShape: (shape) => bindShape(kernels, shape) };
 }
 
-/** The exports of a WebAssembly module over one memory. */
-export function wasmExports<Exports>(code: string): (memory: WebAssembly.Memory) => Promise<Exports> {
-  let module: Promise<WebAssembly.Module> | undefined;
-  return async (memory) => {
-    module ??= WebAssembly.compile(decode(code));
-    const { exports } = await WebAssembly.instantiate(await module, { env: { memory } });
-    return exports as unknown as Exports;
-  };
+/** The exports of a module below 4 KB, which browsers compile without waiting on every thread. */
+export function instantiateSmall<Exports>(code: string, memory: WebAssembly.Memory): Exports {
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(decode(code)), { env: { memory } });
+  return exports as unknown as Exports;
 }
 
 /** # to z stand for -10 to 77, modulo 256; { and | before them add 88 and 176. */

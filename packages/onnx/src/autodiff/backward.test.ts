@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { GraphBuilder } from "../graph/builder.js";
-import { type Dense, dense } from "../graph/evaluate/dense.js";
+import { type Dense, dense } from "../graph/elements/dense.js";
 import type { Model, Node, ValueInfo } from "../graph/ir.js";
 import { backward } from "./backward.js";
 import { evaluate } from "./oracle.test-support.js";

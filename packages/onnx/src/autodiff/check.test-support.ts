@@ -1,7 +1,7 @@
 import * as ort from "onnxruntime-web";
 import { expect } from "vitest";
 import { toAttributes } from "../graph/builder.js";
-import { type Dense, dense, toTensor } from "../graph/evaluate/dense.js";
+import { type Dense, dense, toTensor } from "../graph/elements/dense.js";
 import type { DType, Model, Shape, Tensor, TensorType } from "../graph/ir.js";
 import { encodeModel } from "../graph/serde/write.js";
 import { type Backward, backward } from "./backward.js";

@@ -1,6 +1,6 @@
 import { intOf, intsOf, stringOf } from "../graph/attributes.js";
-import type { Evaluator } from "../graph/evaluate/context.js";
-import { type Dense, dense } from "../graph/evaluate/dense.js";
+import type { Evaluator } from "../graph/elements/context.js";
+import { type Dense, dense } from "../graph/elements/dense.js";
 
 /** y = M x along one axis: `weights(i)` are the elements that the i-th of `size` new ones is made of, and how much of each. */
 function along(

@@ -1,8 +1,8 @@
 import { floatOf, intOf, intsOf, stringOf } from "../graph/attributes.js";
-import type { Evaluator } from "../graph/evaluate/context.js";
-import { type Dense, dense, fromTensor, roundToEven } from "../graph/evaluate/dense.js";
-import { EVALUATORS, evaluateNode } from "../graph/evaluate/evaluate.js";
+import type { Evaluator } from "../graph/elements/context.js";
+import { type Dense, dense, fromTensor, roundToEven } from "../graph/elements/dense.js";
 import type { Graph, Node } from "../graph/ir.js";
+import { EVALUATORS, evaluateNode } from "../testing/evaluate/evaluate.js";
 import { RESAMPLING } from "./oracle-resampling.test-support.js";
 
 /**

@@ -1,8 +1,12 @@
+import { MicroLoraError } from "microlora";
+
 /** Every reason for which this package refuses something; a caller may switch on it. */
 export type OnnxErrorCode =
   | "cannot-write"
   | "disposed"
   | "external-data"
+  | "invalid-argument"
+  | "invalid-gguf"
   | "invalid-graph"
   | "not-finite"
   | "not-onnx"
@@ -14,13 +18,14 @@ export type OnnxErrorCode =
   | "unknown-module"
   | "unknown-value"
   | "unreadable"
+  | "unsupported-architecture"
   | "unsupported-method"
   | "unsupported-operator"
   | "unsupported-type"
   | "wrong-base";
 
 /** The one error this package throws: a literal `code`, `where` it happened, and a message that says what to do. */
-export class OnnxError extends Error {
+export class OnnxError extends MicroLoraError {
   override readonly name = "OnnxError";
 
   /**
@@ -30,12 +35,12 @@ export class OnnxError extends Error {
    * @param remedy what the caller can do
    */
   constructor(
-    readonly code: OnnxErrorCode,
-    readonly where: string,
+    override readonly code: OnnxErrorCode,
+    where: string,
     problem: string,
     remedy: string,
     options?: ErrorOptions,
   ) {
-    super(`${where}: ${problem}. ${remedy}.`, options);
+    super(code, where, problem.replace(/\.+$/, ""), remedy, options);
   }
 }

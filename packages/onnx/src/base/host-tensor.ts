@@ -1,3 +1,4 @@
+import { refuseArgument, shown } from "./check.js";
 import { OnnxError } from "./errors.js";
 
 /** A tensor in the caller's memory; onnxruntime's own tensors are such. */
@@ -8,8 +9,8 @@ export interface HostTensor {
   readonly data: unknown;
 }
 
-/** Row-major lists, or a tensor. */
-export type Nested = readonly number[] | readonly (readonly number[])[] | HostTensor;
+/** Row-major lists of numbers or BigInts, or a tensor. */
+export type Nested = readonly (number | bigint)[] | readonly (readonly (number | bigint)[])[] | HostTensor;
 
 /** float32 values. */
 export function floats(data: Float32Array | readonly number[], dims: readonly number[]): HostTensor {
@@ -54,21 +55,33 @@ function checkFinite(values: ArrayLike<number>, where: string): void {
   }
 }
 
+/** Numbers of a list; BigInt, as tokenizers give them, too. */
 function ofLists(value: readonly unknown[], where: string): { values: readonly number[]; dims: readonly number[] } {
-  if (!Array.isArray(value[0])) return { values: value as readonly number[], dims: [value.length] };
-  const rows = value as readonly (readonly number[])[];
-  const width = rows[0]!.length;
+  const rows = value.map((row) => (ArrayBuffer.isView(row) ? Array.from(row as unknown as ArrayLike<unknown>) : row));
+  if (!Array.isArray(rows[0]))
+    return { values: rows.map((each, i) => numberOf(each, `${where}[${i}]`)), dims: [rows.length] };
+  const width = rows[0].length;
   if (rows.some((row) => !Array.isArray(row) || row.length !== width)) {
     throw new OnnxError("shape-mismatch", where, "has rows of different lengths", "Pad them to one length");
   }
-  return { values: rows.flat(), dims: [rows.length, width] };
+  return {
+    values: (rows as unknown[][]).flatMap((row, r) => row.map((each, i) => numberOf(each, `${where}[${r}][${i}]`))),
+    dims: [rows.length, width],
+  };
+}
+
+function numberOf(value: unknown, where: string): number {
+  if (typeof value === "number") return value;
+  if (typeof value === "bigint") return Number(value);
+  return refuseArgument(where, value, "Pass numbers");
 }
 
 function ofTensor(value: HostTensor, where: string): { values: readonly number[]; dims: readonly number[] } {
   const data: unknown = value?.data;
   const dims = value?.dims;
   if (!Array.isArray(dims) || !ArrayBuffer.isView(data) || !("length" in data) || data.length !== sizeOf(dims)) {
-    throw new OnnxError("shape-mismatch", where, "is neither lists of numbers nor a tensor", "Pass one of these");
+    const problem = `is ${shown(value)}, which is neither lists of numbers nor a tensor`;
+    throw new OnnxError("shape-mismatch", where, problem, "Pass one of these");
   }
   return { values: Array.from(data as unknown as ArrayLike<number | bigint>, Number), dims };
 }

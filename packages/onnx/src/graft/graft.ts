@@ -1,10 +1,12 @@
+import { OnnxError } from "../base/errors.js";
 import { type AttributeValue, GraphBuilder } from "../graph/builder.js";
 import { rankSymbol } from "../graph/dim.js";
-import type { Dim, Graph, Model, Node, TensorType, ValueInfo } from "../graph/ir.js";
+import { elementCount } from "../graph/dtype.js";
+import type { Dim, Graph, Model, Node, Shape, TensorType, ValueInfo } from "../graph/ir.js";
 import { producersOf, sorted, valueNames } from "../graph/verbs.js";
 import type { Module } from "./modules.js";
 import { type Rows, rowsIn } from "./rows.js";
-import type { Site } from "./sites.js";
+import { isPointwise, type Site } from "./sites.js";
 
 /** The pair of inputs through which a weight gets its adapters. */
 export interface Port {
@@ -80,9 +82,13 @@ function groupByWeight(modules: readonly Module[]): readonly (readonly Module[])
   return [...groups.values()];
 }
 
-/** The symbol of the batch: the first dimension of the first input that has one. */
+/**
+ * The size of the batch: the first dimension of the first input where it is a symbol, since states beside it may have a fixed one
+ * there (Silero's [2, batch, 128]); else of the first input that has any.
+ */
 export function batchOf(graph: Graph): Dim | undefined {
-  return batchesOf(graph)[0];
+  const batches = batchesOf(graph);
+  return batches.find((dim) => typeof dim === "string") ?? batches[0];
 }
 
 /** The first dimensions of all inputs: exporters may give each a symbol of its own (torch.export: s33, s6). */
@@ -108,9 +114,10 @@ class Writer {
     const builder = this.#builder;
     const start = builder.nodes.length;
     const base = builder.fresh("base");
-    const delta = site.kind === "linear" ? this.#linear(site, loraA, loraB) : this.#embedding(site, loraA, loraB);
+    const delta = this.#delta(site, loraA, loraB, base);
     const { shape, dtype } = this.#options.typeOf(site.output) ?? {};
-    const ready = delta.shaped ? delta.value : this.#shapeAs(delta.value, base, shape?.length, outFeatures);
+    const rank = site.isSplit ? undefined : shape?.length;
+    const ready = delta.shaped ? delta.value : this.#shapeAs(delta.value, base, rank, outFeatures);
     const cast = dtype === undefined || dtype === "float32" ? ready : this.#cast(ready, dtype);
     builder.add({
       name: builder.fresh("Add"),
@@ -123,24 +130,104 @@ class Writer {
     this.#added.set(site.last, { site, base, nodes: builder.nodes.slice(start) });
   }
 
+  #delta(site: Site, loraA: string, loraB: string, base: string): { value: string; shaped: boolean } {
+    if (site.kind === "embedding") return this.#embedding(site, loraA, loraB);
+    if (site.kind === "conv") return this.#convolution(site, loraA, loraB);
+    return site.isLeft ? this.#fromLeft(site, loraA, loraB, base) : this.#linear(site, loraA, loraB);
+  }
+
   /** (x A) B: of all rows at once for one adapter, else of x as a batch of rows, into which it is cut if it is not one. */
   #linear(site: Site, loraA: string, loraB: string): { value: string; shaped: boolean } {
-    const { shape, dtype } = this.#options.typeOf(site.input) ?? {};
+    const { shape } = this.#options.typeOf(site.input) ?? {};
+    const [x, sign] = this.#inFloats(site.input);
+    const { value, shaped } = this.#product(site, x, shape, loraA, loraB, (site.scale ?? 1) * sign);
+    return { value, shaped: shaped && !site.isSplit };
+  }
+
+  /** A value in float32, and what it is to be multiplied by. */
+  #inFloats(value: string): readonly [string, 1 | -1] {
+    const { dtype } = this.#options.typeOf(value) ?? {};
+    return dtype === undefined || dtype === "float32" ? [value, 1] : [this.#negativeOf(value), -1];
+  }
+
+  /** scale (x A) B. @param shape of x */
+  #product(
+    { input, inFeatures, isSplit }: Site,
+    x: string,
+    shape: Shape | undefined,
+    loraA: string,
+    loraB: string,
+    scale: number,
+  ): { value: string; shaped: boolean } {
     const builder = this.#builder;
-    const isWide = dtype === undefined || dtype === "float32";
-    const x = isWide ? site.input : this.#negativeOf(site.input);
     const shared = this.#options.rows === undefined;
-    const layout = shared ? undefined : this.#rowsOf(site.input);
-    const shaped = shared
+    const layout = shared ? undefined : this.#rowsOf(input);
+    const isMatrix = shared
       ? shape?.length === 2
       : shape?.length === 3 && layout?.axis === 0 && shape[0] === layout.batch;
-    const rows = shaped ? x : this.#cut(x, loraA, layout, site.inFeatures);
+    const shaped = isMatrix && !isSplit;
+    const rows = shaped ? x : this.#cut(x, loraA, layout, inFeatures);
     const product = shared ? "Gemm" : "MatMul";
     const low = builder.op(product, [rows, loraA]);
-    const scale = (site.scale ?? 1) * (isWide ? 1 : -1);
     const scaled = scale === 1 ? low : builder.op("Mul", [low, builder.scalar(scale)]);
     const delta = builder.op(product, [scaled, loraB]);
     return { value: this.#joined(delta, layout), shaped };
+  }
+
+  /** y = W x: the same of the transposed, and transposed back. */
+  #fromLeft(site: Site, loraA: string, loraB: string, base: string): { value: string; shaped: boolean } {
+    const { shape } = this.#options.typeOf(site.input) ?? {};
+    const rank = shape?.length;
+    if (shape === undefined || rank === undefined) refuseRank(site);
+    const builder = this.#builder;
+    const axes = Array.from({ length: rank }, (_, axis) => axis);
+    const turn = { perm: [...axes.slice(0, -2), rank - 1, rank - 2] };
+    const [x, sign] = this.#inFloats(site.input);
+    const turned = this.#once("Transpose", [x], turn);
+    const from = [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!];
+    const { value, shaped } = this.#product(site, turned, from, loraA, loraB, sign);
+    const whole = shaped
+      ? value
+      : builder.op("Reshape", [value, builder.op("Shape", [builder.op("Transpose", [base], turn)])]);
+    return { value: builder.op("Transpose", [whole], turn), shaped: true };
+  }
+
+  /**
+   * A convolution's change: what its kernel sees at each place lies side by side, [batch, places, channels x kernel], and goes through A and
+   * B as any x.
+   */
+  #convolution(site: Site, loraA: string, loraB: string): { value: string; shaped: boolean } {
+    const builder = this.#builder;
+    const { inFeatures, kernel = [] } = site;
+    const [x, sign] = this.#inFloats(site.input);
+    const seen = isPointwise(site) ? x : this.#unfolded(site, x, inFeatures / elementCount(kernel));
+    const flat = builder.op("Reshape", [seen, builder.ints(0, inFeatures, -1)]);
+    const places = builder.op("Transpose", [flat], { perm: [0, 2, 1] });
+    const batch = this.#rowsOf(site.input)?.batch;
+    const shape = batch === undefined ? undefined : [batch, "places", inFeatures];
+    const { value, shaped } = this.#product(site, places, shape, loraA, loraB, sign);
+    const whole = shaped ? value : this.#unjoined(value, places, site.outFeatures);
+    return { value: builder.op("Transpose", [whole], { perm: [0, 2, 1] }), shaped: false };
+  }
+
+  /** Rows that were laid under one another as [batch, places, out] again. */
+  #unjoined(value: string, like: string, outFeatures: number): string {
+    const builder = this.#builder;
+    const batch = builder.op("Slice", [builder.op("Shape", [like]), builder.ints(0), builder.ints(1)]);
+    return builder.op("Reshape", [value, this.#sizes(batch, -1, outFeatures)]);
+  }
+
+  /** Copies of each channel, shifted to each place of the kernel: a convolution, channel by channel, with kernels of one 1. */
+  #unfolded({ node, kernel = [] }: Site, x: string, channels: number): string {
+    const size = elementCount(kernel);
+    const ones = Array.from({ length: channels * size * size }, (_, i) =>
+      Number(i % size === Math.floor(i / size) % size),
+    );
+    const copies = this.#builder.constant("float32", ones, [channels * size, 1, ...kernel]);
+    const { strides, pads, dilations, auto_pad } = node.attributes;
+    const given = Object.entries({ strides, pads, dilations, auto_pad }).filter(([, value]) => value !== undefined);
+    const window = Object.fromEntries(given) as Record<string, AttributeValue>;
+    return this.#once("Conv", [x, copies], { ...window, group: channels, kernel_shape: kernel });
   }
 
   /**
@@ -193,7 +280,7 @@ class Writer {
 
   /** A node that several sites take: Q, K and V have the same x. */
   #once(op: string, inputs: readonly string[], attributes: Record<string, AttributeValue> = {}): string {
-    const key = `${op}(${inputs})`;
+    const key = `${op}(${inputs}) ${JSON.stringify(attributes)}`;
     const known = this.#known.get(key) ?? this.#builder.op(op, inputs, attributes);
     this.#known.set(key, known);
     return known;
@@ -216,7 +303,10 @@ class Writer {
   }
 
   #cast(value: string, dtype: string): string {
-    return this.#builder.op("Cast", [value], { to: CODES[dtype]! });
+    const to = CODES[dtype];
+    if (to !== undefined) return this.#builder.op("Cast", [value], { to });
+    const problem = `an adapter's change cannot be added to a value of ${dtype}`;
+    throw new OnnxError("unsupported-type", value, problem, "Leave that module out of the targets");
   }
 
   /** The graph with the written nodes behind the ones that they change. */
@@ -235,6 +325,11 @@ class Writer {
     const initializers = new Map([...graph.initializers, ...this.#builder.initializers]);
     return { ...graph, nodes, types, initializers };
   }
+}
+
+function refuseRank({ node }: Site): never {
+  const remedy = "Leave that module out of the targets";
+  throw new OnnxError("unsupported-operator", node.name, "the rank of what its weight multiplies is unknown", remedy);
 }
 
 const INT64 = 7;

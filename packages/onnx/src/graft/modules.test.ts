@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { inferTypes } from "../graph/infer/infer.js";
-import type { Model, Node, Tensor } from "../graph/ir.js";
+import type { Graph, Model, Node, Tensor } from "../graph/ir.js";
 import { readModelFile } from "../graph/serde/node.js";
-import { shapesOfOne } from "../session/memory.js";
-import { type Fixture, fixturePath } from "../session/models.test-support.js";
+import { shapesOfOne } from "../graph/sizes.js";
+import { type Fixture, fixturePath } from "../testing/models.test-support.js";
 import { findModules, type Module, selectModules, type Targets } from "./modules.js";
 
 /** A fixture; without names, as if its exporter had kept none. */
@@ -117,4 +117,22 @@ test("a child of a sequence has its parent's name once", () => {
     { weight: "v", name: "fused /mlp/mlp.2/mlp.2.1/MatMul" },
   );
   expect(found.map(({ name }) => name)).toEqual(["mlp.0", "mlp.2.1"]);
+});
+
+test("a chain of sums that part and meet is walked once", () => {
+  const nodes: Node[] = Array.from({ length: 60 }, (_, i) => ({
+    ...{ name: `add ${i}`, op: "Add", domain: "", attributes: {} },
+    ...{ inputs: [`x${i}`, `x${i}`], outputs: [`x${i + 1}`] },
+  }));
+  const product = { name: "/fc/Gemm", op: "Gemm", domain: "", inputs: ["x60", "W"], outputs: ["y"], attributes: {} };
+  const weight: Tensor = { dtype: "float32", dims: [2, 2], data: { kind: "bytes", bytes: new Uint8Array(16) } };
+  const graph: Graph = {
+    name: "",
+    nodes: [...nodes, product],
+    inputs: [{ name: "x0", type: { dtype: "float32", shape: [1, 2] } }],
+    outputs: [{ name: "y", type: undefined }],
+    initializers: new Map([["W", weight]]),
+    types: new Map(),
+  };
+  expect(findModules(graph).modules.map(({ name }) => name)).toEqual(["fc"]);
 });

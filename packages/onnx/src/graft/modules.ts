@@ -1,8 +1,9 @@
 import { OnnxError } from "../base/errors.js";
 import type { Graph, Node } from "../graph/ir.js";
+import type { ShapeOfOne } from "../graph/sizes.js";
 import { type Links, linksOf } from "./links.js";
 import { isCallOfLinear, pathOf } from "./names.js";
-import { partsOf, type ShapeOfOne } from "./packed.js";
+import { partsOf } from "./packed.js";
 import { type Role, roleOf } from "./roles.js";
 import { findSites, type Refusal, type Site } from "./sites.js";
 
@@ -42,7 +43,7 @@ const PACKED: ReadonlySet<Role | undefined> = new Set(["qkv_proj", "kv_proj", "g
  * @param shapeOf shapes for a batch of one text of one token, without which nothing can be taken apart
  */
 export function findModules(graph: Graph, shapeOf: ShapeOfOne = () => undefined): Modules {
-  const links = linksOf(graph);
+  const links = { ...linksOf(graph), shapeOf };
   const { sites, refusals } = findSites(links);
   const nodes = new Set([...sites, ...refusals].map(({ node }) => node));
   const roles = sites.map((site) => roleOf(links, site, (node) => nodes.has(node)));

@@ -21,7 +21,7 @@ function scopeOf(node: Node): string | undefined {
 
 /** Whether torch.export says that a node is a call of a PyTorch module that has one weight matrix, such as `nn.Linear`. */
 export function isCallOfLinear(node: Node): boolean {
-  return /(^|\.)(Linear|Conv1D|Embedding)$/.test(innermost(node, "class_hierarchy") ?? "");
+  return /(^|\.)(Linear|Conv1D|Conv[123]d|Embedding)$/.test(innermost(node, "class_hierarchy") ?? "");
 }
 
 /** The last module of a list that ends with the operation in it. */
@@ -39,7 +39,7 @@ function pathOfNode({ name, op }: Node): string | undefined {
   const parts = all.filter((part, i) => part !== "" && !all[i + 1]?.startsWith(`${part}.`));
   if (!name.includes("/") || parts.length < 2) return undefined;
   const isOperator = (part: string) =>
-    /^(MatMul|Gemm|Gather|Conv|FusedMatMul|Attention)/.test(part) || part.startsWith(op);
+    /^(MatMul|Gemm|Gather|Conv|Einsum|FusedMatMul|Attention)/.test(part) || part.startsWith(op);
   return parts.slice(0, parts.findLastIndex((part) => !isOperator(part)) + 1).join(".") || undefined;
 }
 
@@ -50,10 +50,14 @@ function pathOfWeight(weight: string): string | undefined {
   return path?.includes(".") ? path : undefined;
 }
 
-/** `encoder.layer.0.attention.self.query.bias`, added to the output, keeps its name where the weight has lost it. */
+/**
+ * `encoder.layer.0.attention.self.query.bias`, added to the output, keeps its name where the weight has lost it. A bias that several
+ * layers share names none of them.
+ */
 function biasOf(links: Links, site: Site | Refusal): string | undefined {
   const [add] = "output" in site ? links.consumers(site.output).filter(({ op }) => op === "Add") : [];
   const added = site.node.op === "Gemm" ? site.node.inputs.slice(2) : (add?.inputs ?? []);
   const bias = added.find((input) => links.constant(input) !== undefined);
-  return /^([\w.-]+\.[\w-]+)\.bias$/.exec(bias ?? "")?.[1];
+  if (bias === undefined || links.consumers(bias).length > 1) return undefined;
+  return /^([\w.-]+\.[\w-]+)\.bias$/.exec(bias)?.[1];
 }

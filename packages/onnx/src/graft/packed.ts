@@ -1,14 +1,12 @@
 import { sizeOf } from "../base/host-tensor.js";
 import type { Node } from "../graph/ir.js";
+import type { ShapeOfOne } from "../graph/sizes.js";
 import { intOf, type Links } from "./links.js";
 import { type IsWeight, type Role, rolesAhead } from "./roles.js";
 import type { Site } from "./sites.js";
 
 /** Outputs of a packed weight that one of its parts takes: [first, count], ascending. */
 export type Ranges = readonly (readonly [number, number])[];
-
-/** The shape of a value for a batch of one text of one token; undefined if it is not known. */
-export type ShapeOfOne = (value: string) => readonly number[] | undefined;
 
 /** Which output of the weight each element of a value is. */
 interface Trace {

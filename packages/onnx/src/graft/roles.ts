@@ -2,7 +2,7 @@ import type { Node } from "../graph/ir.js";
 import type { Links } from "./links.js";
 import type { Site } from "./sites.js";
 
-/** What a projection does in a transformer, by the usual names. */
+/** The role of a projection in a transformer, by its usual name. */
 export type Role =
   | "q_proj"
   | "k_proj"
@@ -51,6 +51,7 @@ const SLOTS = ["q", "k", "v"] as const;
 /** The role of each site, by the flow of data around it: the last resort where names were lost, and an alias elsewhere. */
 export function roleOf(links: Links, site: Site, isWeight: IsWeight): Role | undefined {
   if (site.kind === "embedding") return "embed";
+  if (site.kind === "conv") return undefined;
   const met = ahead(links, site.output, isWeight);
   const slots = SLOTS.filter((slot) => met.has(slot));
   if (slots.length > 0) return slots.length === 1 ? `${slots[0]!}_proj` : slots.includes("q") ? "qkv_proj" : "kv_proj";
@@ -109,8 +110,28 @@ function landmarkOf(links: Links, node: Node, value: string, isWeight: IsWeight)
   if (ATTENTIONS.has(node.op)) return attentionSlots(node, value);
   if (node.op === "MatMul" || node.op === "FusedMatMul" || node.op === "Einsum")
     return slotOfProduct(links, node, value);
-  if (node.op === "Softmax") return [];
+  if (NORMALISING.has(node.op)) return isEnd(links, node, isWeight) ? ["output"] : [];
   return isProduct(links, node, isWeight) ? ["product"] : undefined;
+}
+
+/** What turns scores into probabilities or a choice. */
+const NORMALISING: ReadonlySet<string> = new Set(["Softmax", "LogSoftmax", "Hardmax", "ArgMax", "TopK"]);
+
+/** Whether nothing but the outputs of the graph depends on what scores become: no product, as behind attention's, and no weight. */
+function isEnd(links: Links, start: Node, isWeight: IsWeight): boolean {
+  const queue = [...start.outputs];
+  const seen = new Set<string>();
+  let isOut = false;
+  for (let value = queue.pop(); value !== undefined && seen.size < 64; value = queue.pop()) {
+    if (value === "" || seen.has(value)) continue;
+    seen.add(value);
+    isOut ||= links.isOutput(value);
+    for (const node of links.consumers(value)) {
+      if (isWeight(node) || /MatMul|Gemm|Einsum|Conv|Attention/.test(node.op)) return false;
+      queue.push(...node.outputs);
+    }
+  }
+  return isOut;
 }
 
 /** A node that takes Q, K and V apart by itself has them all in its first input. */

@@ -1,18 +1,18 @@
 import type { Attributes } from "./ir.js";
 
-/** An integer attribute, or what it is by default. */
+/** An integer attribute, or its default. */
 export function intOf(attributes: Attributes, name: string, byDefault: number): number {
   const attribute = attributes[name];
   return attribute?.kind === "int" ? attribute.value : byDefault;
 }
 
-/** A float attribute (some exporters write an integer), or what it is by default. */
+/** A float attribute (some exporters write an integer), or its default. */
 export function floatOf(attributes: Attributes, name: string, byDefault: number): number {
   const attribute = attributes[name];
   return attribute?.kind === "float" || attribute?.kind === "int" ? attribute.value : byDefault;
 }
 
-/** A string attribute, or what it is by default. */
+/** A string attribute, or its default. */
 export function stringOf(attributes: Attributes, name: string, byDefault: string): string {
   const attribute = attributes[name];
   return attribute?.kind === "string" ? attribute.value : byDefault;

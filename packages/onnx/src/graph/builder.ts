@@ -1,7 +1,7 @@
 import { TYPE_CODES } from "./dtype.js";
 import type { Attribute, Attributes, DType, Node, Tensor } from "./ir.js";
 
-/** What an attribute may be given as: integers and lists of them unless `float` or `floats` says otherwise. */
+/** An attribute as callers give it: integers and lists of them, unless `float` or `floats` says otherwise. */
 export type AttributeValue = number | string | readonly number[] | Attribute;
 
 /**

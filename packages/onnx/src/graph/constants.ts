@@ -12,7 +12,7 @@ export function tensorOfConstant(node: Node): Tensor | undefined {
   return undefined;
 }
 
-/** What is the same in every run: initializers that no input overrides, and Constant nodes. */
+/** Values that are the same in every run: initializers that no input overrides, and Constant nodes. */
 export function constantsOf(graph: Graph): ReadonlyMap<string, Tensor> {
   const fed = new Set(graph.inputs.map(({ name }) => name));
   const constants = new Map([...graph.initializers].filter(([name]) => !fed.has(name)));

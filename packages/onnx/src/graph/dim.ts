@@ -2,7 +2,7 @@ import type { Dim } from "./ir.js";
 
 /**
  * Sizes as polynomials with integer coefficients over symbols, in one canonical spelling: terms of higher degree first, then
- * by name; `2*batch*seq + past - 1`. What is no polynomial is a symbol of its own that shows how it came about:
+ * by name; `2*batch*seq + past - 1`. Anything else becomes a symbol of its own, named by its formula:
  * `div(a, b)` (truncated), `mod(a, b)`, `min(a, b)`, `max(a, b)`, `broadcast(a, b)`. Symbols are sizes, never negative.
  */
 
@@ -196,7 +196,7 @@ function isSize(atom: string): boolean {
   return call.name === "max" ? call.operands.some(isNonNegative) : call.operands.every(isNonNegative);
 }
 
-/** The operation and operands of an atom that is no plain symbol. */
+/** The operation and operands of an atom that is not a plain symbol. */
 export function operationOf(atom: Dim): { readonly name: string; readonly operands: readonly Dim[] } | undefined {
   const match = typeof atom === "string" ? /^(div|mod|min|max|broadcast)\((.*)\)$/.exec(atom) : null;
   if (match === null || splitOutside(atom as string, " ").length !== 1) return undefined;
@@ -217,6 +217,7 @@ const ENDLESS = 2 ** 31 - 1;
 
 export function minDim(a: Dim, b: Dim): Dim {
   if (typeof a === "string" && Number(b) >= ENDLESS) return a;
+  if (typeof b === "string" && Number(a) >= ENDLESS) return b;
   if (isNonNegative(subtractDims(b, a))) return a;
   return isNonNegative(subtractDims(a, b)) ? b : call("min", a, b);
 }

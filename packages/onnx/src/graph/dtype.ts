@@ -30,6 +30,11 @@ export const BITS: { readonly [T in DType]: number | undefined } = {
   string: undefined,
 };
 
+/** Whether elements are integers or booleans, which shapes and conditions are computed in. */
+export function isIntegral(dtype: DType): boolean {
+  return /^u?int/.test(dtype) || dtype === "bool";
+}
+
 /** Elements of a tensor: the product of its dimensions, 1 for a scalar. */
 export function elementCount(dims: readonly number[]): number {
   return dims.reduce((count, dim) => count * dim, 1);

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { type Dense, dense } from "./evaluate/dense.js";
+import { type Dense, dense } from "./elements/dense.js";
 import type { Model } from "./ir.js";
 import { checkExternalData } from "./serde/external.js";
 import { readModel } from "./serde/read.js";

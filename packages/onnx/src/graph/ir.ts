@@ -43,13 +43,13 @@ export type DType = (typeof DTYPES)[number];
 export type Dim = number | string;
 export type Shape = readonly Dim[];
 
-/** What is known of a value; `shape` undefined if not even the rank is. */
+/** The type of a value as far as it is known; `shape` is undefined if even the rank is unknown. */
 export interface TensorType {
   readonly dtype: DType;
   readonly shape: Shape | undefined;
 }
 
-/** A graph's input or output; `type` undefined where the file gives none or it is no tensor. */
+/** A graph's input or output; `type` is undefined if the file gives none, or if it is not a tensor. */
 export interface ValueInfo {
   readonly name: string;
   readonly type: TensorType | undefined;
@@ -102,7 +102,7 @@ export interface Node {
   /** Names of values, each defined once in the graph; "" for an optional output that nobody takes. */
   readonly outputs: readonly string[];
   readonly attributes: Attributes;
-  /** What the exporter noted; torch's puts module paths here (`pkg.torch.onnx.name_scopes`). */
+  /** Notes of the exporter; PyTorch's puts module paths here (`pkg.torch.onnx.name_scopes`). */
   readonly metadata?: Readonly<Record<string, string>>;
 }
 

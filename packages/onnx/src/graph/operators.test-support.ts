@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
-import type { Dense } from "./evaluate/dense.js";
-import { dense } from "./evaluate/dense.js";
+import type { Dense } from "./elements/dense.js";
+import { dense } from "./elements/dense.js";
 import type { DType, Model } from "./ir.js";
 import { readModel } from "./serde/read.js";
 

@@ -1,6 +1,6 @@
 import type { Attribute, Attributes, Graph, Model, Node, Tensor } from "./ir.js";
 
-/** The model with other tensors: initializers, attributes, and those of nested graphs and functions. */
+/** The model with other tensors: initializers and attributes, in nested graphs and functions too. */
 export function mapTensors(model: Model, map: (tensor: Tensor, where: string) => Tensor): Model {
   return {
     ...model,

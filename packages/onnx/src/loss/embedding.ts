@@ -1,3 +1,4 @@
+import { checkOptions, refuseArgument } from "../base/check.js";
 import { OnnxError } from "../base/errors.js";
 import { floats, type HostTensor, ints, numbersOf } from "../base/host-tensor.js";
 import type { Dim } from "../graph/ir.js";
@@ -33,9 +34,13 @@ export interface InfoNceOptions extends EmbeddingOptions {
 
 /** Mean over queries of -log softmax(cosine or dot product with the candidates / temperature) at the chosen one (van den Oord et al. 2018, eq. 4). */
 export function infoNce(options: InfoNceOptions): Loss {
+  checkOptions(options, [...EMBEDDING, "anchors", "candidates", "chosen", "temperature"], "infoNce");
   const { anchors, candidates, chosen, temperature = 0.05 } = options;
+  checkLists({ anchors, chosen });
   if (!(temperature > 0))
     throw new OnnxError("out-of-range", "temperature", `is ${temperature}`, "Pass a positive number");
+  if (typeof candidates !== "object" || candidates === null)
+    refuseArgument("candidates", candidates, "Pass rows of the batch, or fixed vectors { data, dims }");
   const fixed = "data" in candidates;
   return embeddingLoss(
     `info-nce ${fixed}`,
@@ -89,7 +94,9 @@ export interface TripletOptions extends EmbeddingOptions {
 
 /** Mean over triplets of max(0, margin + |a - p|^2 - |a - n|^2) (Schroff et al. 2015, eq. 3). */
 export function triplet(options: TripletOptions): Loss {
+  checkOptions(options, [...EMBEDDING, "anchors", "positives", "negatives", "margin"], "triplet");
   const { anchors, positives, negatives, margin = 0.5 } = options;
+  checkLists({ anchors, positives, negatives });
   return embeddingLoss(
     "triplet",
     { maker: "triplet", options },
@@ -134,7 +141,9 @@ export interface CosineOptions extends EmbeddingOptions {
 
 /** Mean over pairs of (cosine - target)^2, as sentence-transformers' CosineSimilarityLoss. */
 export function cosine(options: CosineOptions): Loss {
+  checkOptions(options, [...EMBEDDING, "left", "right", "targets"], "cosine");
   const { left, right, targets } = options;
+  checkLists({ left, right, targets });
   return embeddingLoss(
     "cosine",
     { maker: "cosine", options: { ...options, normalize: true } },
@@ -167,6 +176,13 @@ export function cosine(options: CosineOptions): Loss {
     },
   );
 }
+
+function checkLists(lists: Readonly<Record<string, unknown>>): void {
+  for (const [where, list] of Object.entries(lists))
+    if (!Array.isArray(list)) refuseArgument(where, list, "Pass a list");
+}
+
+const EMBEDDING = ["output", "pooling", "normalize", "weights"];
 
 /** Sizes of what is scored, known only when the graph runs. */
 const ITEMS = "loss_items";
@@ -257,6 +273,7 @@ function meanOf(weights: readonly number[] | undefined, count: number): HostTens
 }
 
 function indices(values: readonly number[], limit: number, where: string): HostTensor {
+  if (!Array.isArray(values)) refuseArgument(where, values, "Pass a list of places");
   for (const [i, value] of values.entries()) {
     if (!Number.isInteger(value) || value < 0 || value >= limit) {
       throw new OnnxError("out-of-range", `${where}[${i}]`, `is ${value}`, `Pass an integer in [0, ${limit})`);

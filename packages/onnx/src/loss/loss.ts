@@ -18,8 +18,10 @@ export interface LossRequest {
   readonly feeds: Readonly<Record<string, HostTensor>>;
   /** Rows of the batch. */
   readonly rows: number;
-  /** What is known of an output of the model. */
+  /** The type of an output of the model. */
   typeOf(output: string): TensorType | undefined;
+  /** The sizes of an output for these feeds, undefined for what only the run will tell. */
+  sizesOf(output: string): readonly (number | undefined)[] | undefined;
   /** The outputs of the base model for the same feeds: the zero adapter's. */
   base(): Promise<Readonly<Record<string, HostTensor>>>;
 }
@@ -35,7 +37,7 @@ export interface LossSource {
 /** A scalar function of a model's outputs: a value, whose graph is the same for the same `key`. */
 export interface Loss {
   readonly key: string;
-  /** Without it, a request with this loss is no part of a saved state. */
+  /** Without it, a request with this loss is left out of saved states. */
   readonly source?: LossSource;
   /** Names of the model's outputs that it reads. */
   readonly outputs: readonly string[];
@@ -45,4 +47,9 @@ export interface Loss {
   build(graph: LossGraph): string;
   /** Values of the inputs that `build` added, all with the rows of the batch first. @throws OnnxError */
   feeds(request: LossRequest): Promise<Readonly<Record<string, HostTensor>>>;
+  /**
+   * For each group of rows, the factor that its own loss has in the whole: 1 / n in a mean over n groups. Fisher information is of
+   * single examples, whose gradients these factors give back. 1 for each group by default, as in a sum.
+   */
+  shares?(request: LossRequest): readonly number[];
 }

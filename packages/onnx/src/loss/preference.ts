@@ -1,7 +1,8 @@
+import { checkOptions, refuseArgument } from "../base/check.js";
 import { OnnxError } from "../base/errors.js";
 import { floats, type HostTensor, type Nested, numbersOf } from "../base/host-tensor.js";
 import type { Loss, LossGraph, LossRequest } from "./loss.js";
-import { labelled, placesOf, type TokenLabels, targetsOf } from "./tokens.js";
+import { labelled, placesOf, rowShares, type TokenLabels, targetsOf } from "./tokens.js";
 
 interface PreferenceOptions extends TokenLabels {
   /** How much the policy may leave the base model: 0.1 by default; less lets it go further. */
@@ -25,6 +26,7 @@ export interface KtoOptions extends PreferenceOptions {
  * p0 being the base model, which is this model with the zero adapter (Rafailov et al. 2023, eq. 7).
  */
 export function dpo(options: DpoOptions): Loss {
+  checkOptions(options, ["labels", "shifted", "output", "beta", "weights"], "dpo");
   const { output = "logits", beta = 0.1 } = options;
   checkBeta(beta);
   return {
@@ -54,6 +56,7 @@ export function dpo(options: DpoOptions): Loss {
       const weights = weightsOf(options.weights, pairs).flatMap((weight) => [weight / pairs, 0]);
       return { ...(await ratioFeeds(options, request, beta)), rowWeights: floats(weights, [request.rows]) };
     },
+    shares: ({ rows }) => Array.from({ length: rows / 2 }, () => 2 / rows),
   };
 }
 
@@ -62,7 +65,9 @@ export function dpo(options: DpoOptions): Loss {
  * desirable ones, minus for the others (Ethayarajh et al. 2024, eq. 8).
  */
 export function kto(options: KtoOptions): Loss {
+  checkOptions(options, ["labels", "shifted", "output", "beta", "weights", "desirable", "referencePoint"], "kto");
   const { output = "logits", beta = 0.1, referencePoint = 0, desirable } = options;
+  if (!Array.isArray(desirable)) refuseArgument("desirable", desirable, "Pass true or false for each row");
   checkBeta(beta);
   return {
     key: `kto ${output}`,
@@ -104,6 +109,7 @@ export function kto(options: KtoOptions): Loss {
         rowWeights: floats(weights, [rows]),
       };
     },
+    shares: ({ rows }) => Array.from({ length: rows }, () => 1 / rows),
   };
 }
 
@@ -116,6 +122,7 @@ export interface KlOptions {
 
 /** KL(p || p0) of the model with the adapter from the base model, mean over the masked places: what to add to hold on to the base. */
 export function klToBase(options: KlOptions = {}): Loss {
+  checkOptions(options, ["output", "mask"], "klToBase");
   const { output = "logits", mask } = options;
   return {
     key: `kl-to-base ${output}`,
@@ -140,17 +147,8 @@ export function klToBase(options: KlOptions = {}): Loss {
     async feeds(request) {
       const base = (await request.base())[output]!;
       const dims = base.dims.slice(0, 2);
-      const { values } = numbersOf(
-        mask ?? request.feeds.attention_mask ?? floats(new Float32Array(dims[0]! * dims[1]!).fill(1), dims),
-        "mask",
-      );
-      if (values.length !== dims[0]! * dims[1]!) {
-        throw new OnnxError("shape-mismatch", "mask", `has ${values.length} places`, `Pass [${dims}]`);
-      }
-      const count = Math.max(
-        1,
-        values.reduce((sum, value) => sum + value, 0),
-      );
+      const values = maskOf(mask, request, dims);
+      const count = Math.max(1, sum(values));
       return {
         base: floats(toFloat32(base), base.dims),
         mask: floats(
@@ -159,7 +157,26 @@ export function klToBase(options: KlOptions = {}): Loss {
         ),
       };
     },
+    shares(request) {
+      const { feeds, rows } = request;
+      const given = mask ?? feeds.attention_mask;
+      if (given === undefined) return Array.from({ length: rows }, () => 1 / rows);
+      const { values, dims } = numbersOf(given, "mask");
+      return rowShares(values, dims);
+    },
   };
+}
+
+/** The places where the divergence counts. */
+function maskOf(mask: Nested | undefined, { feeds }: LossRequest, dims: readonly number[]): readonly number[] {
+  const every = floats(new Float32Array(dims[0]! * dims[1]!).fill(1), dims);
+  const { values } = numbersOf(mask ?? feeds.attention_mask ?? every, "mask");
+  if (values.length === every.dims[0]! * every.dims[1]!) return values;
+  throw new OnnxError("shape-mismatch", "mask", `has ${values.length} places`, `Pass [${dims}]`);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** beta * (log p - log p0) of whole rows [rows]. */

@@ -1,3 +1,4 @@
+import { checkOptions, refuseArgument } from "../base/check.js";
 import { OnnxError } from "../base/errors.js";
 import { floats, type HostTensor, ints, type Nested, numbersOf, sizeOf } from "../base/host-tensor.js";
 import type { Shape } from "../graph/ir.js";
@@ -5,7 +6,10 @@ import type { Loss, LossGraph, LossRequest } from "./loss.js";
 
 /** Labels of tokens, as Hugging Face has them. */
 export interface TokenLabels {
-  /** [rows, tokens]; -100 where nothing is to be learned. Token t is predicted by the output at t - 1, unless `shifted`. */
+  /**
+   * [rows, tokens], or the first two sizes of the output; -100 where nothing is to be learned. Places that `attention_mask` leaves out
+   * are not learned either. Token t is predicted by the output at t - 1, unless `shifted`.
+   */
   readonly labels: Nested;
   /** Says that labels stand where they are predicted already (encoder-decoders, masked models). */
   readonly shifted?: boolean;
@@ -25,7 +29,9 @@ const IGNORED = -100;
 
 /** Negative log-likelihood of tokens, sum of weight * -log p(label) over labelled tokens, divided by their number. */
 export function tokenNll(options: TokenNllOptions): Loss {
+  checkOptions(options, ["labels", "shifted", "output", "weights", "reduction"], "tokenNll");
   const { output = "logits", reduction = "mean" } = options;
+  if (reduction !== "mean" && reduction !== "sum") refuseArgument("reduction", reduction, 'Pass "mean" or "sum"');
   return {
     key: `token-nll ${output}`,
     source: { maker: "tokenNll", options },
@@ -41,9 +47,8 @@ export function tokenNll(options: TokenNllOptions): Loss {
     },
     async feeds(request) {
       const { targets, mask, dims } = targetsOf(options, request);
-      const count = Math.max(1, sum(mask));
       const weights = weightsOf(options.weights, dims, options.shifted === true);
-      const scale = reduction === "mean" ? 1 / count : 1;
+      const scale = reduction === "mean" ? 1 / sum(mask) : 1;
       return {
         targets,
         weights: floats(
@@ -52,7 +57,18 @@ export function tokenNll(options: TokenNllOptions): Loss {
         ),
       };
     },
+    shares(request) {
+      const { mask, dims } = targetsOf(options, request);
+      return reduction === "mean" ? rowShares(mask, dims) : mask.slice(0, dims[0]!).map(() => 1);
+    },
   };
+}
+
+/** How much of all places that count each row has. */
+export function rowShares(mask: readonly number[], [rows = 0]: readonly number[]): readonly number[] {
+  const width = mask.length / Math.max(1, rows);
+  const total = sum(mask);
+  return Array.from({ length: rows }, (_, row) => sum(mask.slice(row * width, (row + 1) * width)) / total);
 }
 
 /** log p(label) at every place [rows, tokens]; whatever at places without a label. */
@@ -77,13 +93,20 @@ export function targetsOf(
   request: LossRequest,
 ): { readonly targets: HostTensor; readonly mask: readonly number[]; readonly dims: readonly number[] } {
   const { values, dims } = numbersOf(labels, "labels");
-  const [rows, tokens = 0] = dims;
-  if (dims.length !== 2 || rows !== request.rows) {
-    throw new OnnxError("shape-mismatch", "labels", `are [${dims}]`, `Pass [${request.rows}, tokens]`);
+  const [rows = request.rows, tokens] = request.sizesOf(output) ?? [];
+  const isFitting = dims.length === 2 && dims[0] === rows && (tokens === undefined || dims[1] === tokens);
+  if (!isFitting) {
+    const remedy = `Pass [${rows}, ${tokens ?? "tokens"}], as the output ${output} has them`;
+    throw new OnnxError("shape-mismatch", "labels", `are [${dims}]`, remedy);
   }
-  const vocabulary = request.typeOf(output)?.shape?.at(-1);
-  const moved = shifted ? values : values.map((_, i) => ((i + 1) % tokens === 0 ? IGNORED : values[i + 1]!));
-  for (const [i, label] of values.entries()) checkLabel(label, vocabulary, i);
+  for (const [i, label] of values.entries()) checkLabel(label, request.typeOf(output)?.shape?.at(-1), i);
+  const seen = withoutPadding(values, dims, request);
+  const width = dims[1]!;
+  const moved = shifted ? seen : seen.map((_, i) => ((i + 1) % width === 0 ? IGNORED : seen[i + 1]!));
+  if (moved.every((label) => label === IGNORED)) {
+    const problem = `leave nothing to learn: each is ${IGNORED}, at padding, or first in its row`;
+    throw new OnnxError("out-of-range", "labels", problem, "Label at least one place that the model predicts");
+  }
   return {
     targets: ints(
       moved.map((label) => Math.max(0, label)),
@@ -92,6 +115,21 @@ export function targetsOf(
     mask: moved.map((label) => (label === IGNORED ? 0 : 1)),
     dims,
   };
+}
+
+/** Labels, ignored at the places that the attention mask of the same tokens leaves out. */
+function withoutPadding(values: readonly number[], dims: readonly number[], { feeds }: LossRequest): readonly number[] {
+  const own = feeds.decoder_attention_mask ?? (feeds.encoder_hidden_states ? undefined : feeds.attention_mask);
+  if (own === undefined || own.dims.length !== 2) return values;
+  const mask = numbersOf(own, "attention_mask");
+  const [rows, width] = mask.dims as [number, number];
+  // Behind past keys and values the mask is longer than the tokens, whose part of it is the last one.
+  if (rows !== dims[0] || width < dims[1]!) return values;
+  const first = width - dims[1]!;
+  return values.map((label, i) => {
+    const [row, place] = [Math.floor(i / dims[1]!), i % dims[1]!];
+    return mask.values[row * width + first + place] === 0 ? IGNORED : label;
+  });
 }
 
 /** Refuses a class that an output does not have. */

@@ -7,9 +7,9 @@ import type { HostTensor } from "../base/host-tensor.js";
 import type { Targets } from "../graft/modules.js";
 import type { Graph, Model, Node } from "../graph/ir.js";
 import { encodeModel } from "../graph/serde/write.js";
-import type { LoraModel } from "../session/lora-model.js";
-import { FIXTURES, feedsOf, fixturePath, randomOf, web } from "../session/models.test-support.js";
-import { openModel } from "../session/open.js";
+import type { LoraModel } from "../model/lora-model.js";
+import { openModel } from "../model/open.js";
+import { FIXTURES, feedsOf, fixturePath, randomOf, web } from "../testing/models.test-support.js";
 import { mergeIntoModel } from "./node.js";
 
 let folder = "";

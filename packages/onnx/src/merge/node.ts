@@ -2,16 +2,18 @@ import { type FileHandle, mkdir, open, realpath, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { MicroLora } from "microlora";
 import { replaceFiles } from "microlora/node";
+import { checkOptions, refuseArgument } from "../base/check.js";
 import { OnnxError } from "../base/errors.js";
+import { splitBranches } from "../graft/branches.js";
 import type { Module } from "../graft/modules.js";
-import type { Model } from "../graph/ir.js";
-import { openFile } from "../graph/serde/node.js";
-import { readModelFrom } from "../graph/serde/read.js";
-import { anatomyOf } from "../session/branches.js";
-import { externalLocations } from "../session/files.js";
-import { fingerprintOf } from "../session/fingerprint.js";
-import { filesAt } from "../session/node.js";
-import { type Change, type LowRankChange, planMerge } from "./plan.js";
+import { constantsOf } from "../graph/constants.js";
+import type { Model, Tensor } from "../graph/ir.js";
+import { externalLocations, type ModelFiles } from "../run/files.js";
+import { fingerprintOf } from "../run/fingerprint.js";
+import { filesAt, readPlaces } from "../run/node.js";
+import { writeApart } from "./apart.js";
+import { type Base, type Change, type MergedModule, planMerge } from "./plan.js";
+import type { LowRankChange } from "./product.js";
 
 /** Bytes that are in memory at a time. */
 const CHUNK = 1 << 20;
@@ -22,51 +24,70 @@ export interface MergeBase {
   readonly fingerprint: string;
 }
 
-/** What is merged: an adapter, or the changes of modules of the base, chosen when that is known. */
+/** An adapter to merge, or a function that gives the changes once the base model is known. */
 export type MergeSource = MicroLora | ((base: MergeBase) => readonly LowRankChange[]);
 
+/** What a merge wrote. */
+export interface MergeReport {
+  readonly modules: readonly MergedModule[];
+}
+
 /**
- * Writes a model with an adapter merged into its weights: the same files but for the bytes of these weights, streamed. Data
- * files are written beside the new model under their names, so that such a model needs another folder. Nothing is at the new
- * place before all of it is written.
+ * Writes a model with an adapter merged into its weights. Only the bytes of these weights differ; files are streamed. Quantised weights
+ * are quantised again in the same scheme. A weight that other modules have too (a tied embedding) is written apart for the module; the
+ * model's own file is then written anew. Data files are written beside the new model under their names, so that such a model needs another
+ * folder. Nothing is at the new place before all of it is written.
  *
  * @param from path of the base model, which is not touched
  * @param to path of the merged one
  * @param source an adapter; of another program's file, `(base) => changes`, with names and ranks of any kind
  * @param options sign -1 takes a merged adapter out again, up to the rounding of the weights; with `overwrite: false`, what is at
  * the new place already is left alone
- * @throws OnnxError as `readModel`, and `wrong-base`, `unknown-module`, `shape-mismatch`, `not-finite`, `external-data` if files would be
- * written over those of the base, `cannot-write` over others, `unsupported-type` for quantised weights and those that are used elsewhere too
+ * @throws OnnxError as `readModel`, and `invalid-argument`, `wrong-base`, `unknown-module`, `shape-mismatch`, `not-finite`, `external-data`
+ * if files would be written over those of the base, `cannot-write` over others, `unsupported-type` for weights that cannot be written
  */
 export async function mergeIntoModel(
   from: string,
   to: string,
   source: MergeSource,
-  { sign = 1, overwrite = true }: { readonly sign?: 1 | -1; readonly overwrite?: boolean } = {},
-): Promise<void> {
+  options: { readonly sign?: 1 | -1; readonly overwrite?: boolean } = {},
+): Promise<MergeReport> {
+  checkOptions(options, ["sign", "overwrite"], "options");
+  for (const [where, path] of Object.entries({ from, to }))
+    if (typeof path !== "string") refuseArgument(where, path, "Pass a path");
+  const { sign = 1, overwrite = true } = options;
   const placed = readPlaces(from);
-  const changes = await changesOf(from, placed, source, sign);
+  const given = filesAt(from);
+  const { base, plan } = await planOf(placed, given, source, sign);
   const files = ["", ...externalLocations(placed)].map((location) => ({
     from: location === "" ? from : join(dirname(from), location),
     to: location === "" ? to : join(dirname(to), location),
-    changes: changes.filter((change) => change.location === location).sort((a, b) => a.offset - b.offset),
+    changes: plan.changes.filter((change) => change.location === location).sort((a, b) => a.offset - b.offset),
   }));
   for (const file of files) await refuseOverwrite(file.from, file.to, overwrite);
   for (const file of files) await mkdir(dirname(file.to), { recursive: true });
+  const own = plan.apart.length === 0 ? undefined : writeApart(base, plan);
   await replaceFiles(
-    files.map((file) => ({ path: file.to, write: (append) => copyChanged(file.from, append, file.changes) })),
+    files.map((file, i) => ({
+      path: file.to,
+      write: (append) => (i === 0 && own !== undefined ? append(own) : copyChanged(file.from, append, file.changes)),
+    })),
   );
+  return { modules: plan.modules };
 }
 
-async function changesOf(from: string, placed: Model, source: MergeSource, sign: 1 | -1): Promise<readonly Change[]> {
-  const given = filesAt(from);
-  const { branches, found } = anatomyOf(given.model);
+async function planOf(placed: Model, given: ModelFiles, source: MergeSource, sign: 1 | -1) {
+  const { branches, found } = splitBranches(given.model);
   const { modules } = found;
   const fingerprint = await fingerprintOf({ ...given, model: branches[0]!.model });
-  if (typeof source !== "function" && sign === 1) checkBase(source, fingerprint);
+  if (typeof source !== "function") {
+    if (typeof source?.getAdapter !== "function") refuseArgument("source", source, "Pass a MicroLora, or a function");
+    if (sign === 1) checkBase(source, fingerprint);
+  }
   const products = typeof source === "function" ? source({ modules, fingerprint }) : productsOf(source);
-  const graphs = branches.map(({ model: { graph } }) => graph);
-  return planMerge(graphs, modules, placed.graph.initializers, products, sign);
+  const read = (tensor: Tensor) => given.read(tensor, 0, Number.MAX_SAFE_INTEGER);
+  const base: Base = { branches, modules, placed: constantsOf(placed.graph), read };
+  return { base, plan: planMerge(base, products, sign) };
 }
 
 function productsOf(adapter: MicroLora): readonly LowRankChange[] {
@@ -77,12 +98,6 @@ function checkBase({ config }: MicroLora, fingerprint: string): void {
   if (config.baseModel === null || config.baseModel === fingerprint) return;
   const problem = `it was made for ${config.baseModel}, and this model is ${fingerprint}`;
   throw new OnnxError("wrong-base", "adapter", problem, "Merge it into its own base model");
-}
-
-/** The model with every tensor left in its file. */
-function readPlaces(path: string): Model {
-  using source = openFile(path);
-  return readModelFrom(source, 0);
 }
 
 async function refuseOverwrite(from: string, to: string, overwrite: boolean): Promise<void> {

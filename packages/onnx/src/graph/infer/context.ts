@@ -7,14 +7,16 @@ export interface KnownInts {
   readonly data: readonly (Dim | undefined)[];
 }
 
-/** What a rule sees of a node. */
+/** A node as a rule sees it. */
 export interface InferenceContext {
   readonly node: Node;
   /** Version of the node's operator set. */
   readonly opset: number;
   readonly inputs: readonly (TensorType | undefined)[];
-  /** What is known of the elements of an input. */
+  /** The elements of an input, as far as they are known. */
   known(input: number): KnownInts | undefined;
+  /** The numbers of a small constant input, floats too. */
+  numbers(input: number): readonly number[] | undefined;
   /** Infers the graphs within the node; their outputs' types. */
   inner(
     attribute: string,

@@ -1,5 +1,5 @@
 import { operationOf, termsOf } from "../dim.js";
-import type { Dense } from "../evaluate/dense.js";
+import type { Dense } from "../elements/dense.js";
 import type { Dim } from "../ir.js";
 import type { Inferred } from "./infer.js";
 

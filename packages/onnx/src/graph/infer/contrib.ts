@@ -150,3 +150,12 @@ export const fusedMatMul: Inference = (context) => {
 export const quantizedBroadcast: Inference = (context) => [
   typed(dtypeOf(context, 0), broadcastShapes([shapeOf(context, 0), shapeOf(context, 3)])),
 ];
+
+/** A B + C on codes: int8 with a scale of the result, else floats. Source: onnxruntime, ContribOperators.md, QGemm */
+export const qGemm: Inference = (context) => {
+  const { attributes } = context.node;
+  const [a, b] = [shapeOf(context, 0), shapeOf(context, 3)];
+  const rows = a?.[intOf(attributes, "transA", 0) === 1 ? 1 : 0] ?? unknownDim(context, 0);
+  const columns = b?.[intOf(attributes, "transB", 0) === 1 ? 0 : 1] ?? unknownDim(context, 1);
+  return [typed(hasInput(context, 7) ? dtypeOf(context, 0) : "float32", [rows, columns])];
+};

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { evaluateGraph } from "../../testing/evaluate/evaluate.js";
 import { tensorOf } from "../builder.js";
 import { operationOf, termsOf } from "../dim.js";
-import { dense } from "../evaluate/dense.js";
-import { evaluateGraph } from "../evaluate/evaluate.js";
+import { dense } from "../elements/dense.js";
 import { EXPORTS, exported, tokenFeeds } from "../exports.test-support.js";
 import type { Dim, Graph, Node, TensorType } from "../ir.js";
 import { operatorCases } from "../operators.test-support.js";

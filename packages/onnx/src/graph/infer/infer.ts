@@ -1,5 +1,6 @@
+import { constantsOf, numbersOf } from "../constants.js";
 import { symbol } from "../dim.js";
-import type { Dim, Graph, Model, Node, TensorType } from "../ir.js";
+import type { Dim, Graph, Model, Node, Tensor, TensorType } from "../ir.js";
 import { mapGraphs } from "../verbs.js";
 import type { InferenceContext, KnownInts } from "./context.js";
 import { knownOfTensor, propagate } from "./known.js";
@@ -32,6 +33,7 @@ class Scope {
   readonly #outer: Scope | undefined;
   readonly #types = new Map<string, TensorType>();
   readonly #known = new Map<string, KnownInts>();
+  #constants: ReadonlyMap<string, Tensor> = new Map();
 
   constructor(opsets: ReadonlyMap<string, number>, outer?: Scope) {
     this.#opsets = opsets;
@@ -40,6 +42,7 @@ class Scope {
 
   /** @param inputs types of the graph's inputs where they come from around it */
   walk(graph: Graph, inputs: readonly (TensorType | undefined)[] = []): Inferred {
+    this.#constants = constantsOf(graph);
     for (const [index, { name, type }] of graph.inputs.entries()) this.#setType(name, type ?? inputs[index]);
     for (const [name, tensor] of graph.initializers) {
       this.#setType(name, { dtype: tensor.dtype, shape: tensor.dims });
@@ -56,6 +59,10 @@ class Scope {
 
   known(name: string): KnownInts | undefined {
     return this.#known.get(name) ?? this.#outer?.known(name);
+  }
+
+  constant(name: string): Tensor | undefined {
+    return this.#constants.get(name) ?? this.#outer?.constant(name);
   }
 
   #visit(node: Node, graph: Graph): Node {
@@ -86,6 +93,7 @@ class Scope {
       opset: this.#opsets.get(node.domain) ?? 1,
       inputs: node.inputs.map((name) => this.type(name)),
       known: (input) => this.known(node.inputs[input] ?? ""),
+      numbers: (input) => numbersOf(this.constant(node.inputs[input] ?? "")),
       inner: (attribute, inputs) => {
         const value = node.attributes[attribute];
         if (value?.kind !== "graph") return undefined;

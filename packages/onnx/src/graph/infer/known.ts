@@ -12,11 +12,10 @@ import {
   productOf,
   subtractDims,
 } from "../dim.js";
-import { elementCount } from "../dtype.js";
-import { type Dense, dense, fromTensor } from "../evaluate/dense.js";
-import { isIntegral } from "../evaluate/elementwise.js";
-import { evaluateNode } from "../evaluate/evaluate.js";
-import { broadcastDims, broadcastStrides, offsets } from "../evaluate/indexing.js";
+import { elementCount, isIntegral } from "../dtype.js";
+import { type Dense, dense, fromTensor } from "../elements/dense.js";
+import { broadcastDims, broadcastStrides, offsets } from "../elements/indexing.js";
+import { moveElements } from "../elements/movements.js";
 import type { Dim, Tensor } from "../ir.js";
 import { dtypeOf as dtypeOfCode } from "../serde/tensor.js";
 import { hasInput, type InferenceContext, intsAt, type KnownInts, shapeOf } from "./context.js";
@@ -24,7 +23,7 @@ import { hasInput, type InferenceContext, intsAt, type KnownInts, shapeOf } from
 /** More elements than any shape, list of axes or condition has. */
 const MOST = 128;
 
-/** What is known of the elements of a node's outputs. */
+/** The elements of a node's outputs, as far as they are known. */
 type Propagation = (context: InferenceContext) => readonly (KnownInts | undefined)[];
 
 /** The integers or booleans of a constant; undefined for floats and for many elements. */
@@ -89,7 +88,7 @@ function movement(moved: (index: number) => boolean = (index) => index === 0): P
       };
     });
     if (!inputs.every(({ isThere }) => isThere)) return [];
-    const outputs = evaluateNode(
+    const outputs = moveElements(
       context.node,
       inputs.map(({ value }) => value),
       context.opset,
@@ -228,7 +227,7 @@ function negated(a: Truth): Truth {
   return a === undefined ? undefined : a === 1 ? 0 : 1;
 }
 
-/** What is known of the elements of a node's outputs; nothing where its inputs do not fit, which the runtime will say. */
+/** The known elements of a node's outputs; none if its inputs do not fit, which the runtime will report. */
 export function propagate(context: InferenceContext): readonly (KnownInts | undefined)[] {
   const { node } = context;
   const propagation = node.domain === "" && Object.hasOwn(PROPAGATIONS, node.op) ? PROPAGATIONS[node.op] : undefined;

@@ -142,7 +142,7 @@ export const split: Inference = (context) => {
   });
 };
 
-/** Parts are of equal size, but for the last one, which may be smaller. */
+/** All parts have one size, except the last one, which may be smaller. */
 function evenPart(size: Dim, parts: number, part: number): Dim | undefined {
   if (typeof size === "string") return divideExactly(size, parts);
   const even = Math.ceil(size / parts);
@@ -241,19 +241,4 @@ export const spaceToDepth = reshaping(({ node }, shape) => {
   const [lower, narrower] = [height, width].map((size) => (size === undefined ? size : divideExactly(size, block)));
   if (batch === undefined || channels === undefined || lower === undefined || narrower === undefined) return undefined;
   return [batch, multiplyDims(channels, block * block), lower, narrower];
-});
-
-/** Complex numbers of the shape of the input, but for half a spectrum or one of another length. */
-export const dft = reshaping((context, shape) => {
-  const isWhole = !hasInput(context, 1) && intOf(context.node.attributes, "onesided", 0) === 0;
-  return isWhole ? shape.with(-1, 2) : unknownShape(context, shape.length);
-});
-
-export const resize = reshaping((context, shape) => {
-  const axes = intsOf(context.node.attributes, "axes") ?? shape.map((_, axis) => axis);
-  const sizes = context.known(3)?.data;
-  return shape.map((size, axis) => {
-    const place = axes.findIndex((each) => frontAxis(each, shape.length) === axis);
-    return place < 0 ? size : (sizes?.[place] ?? unknownDim(context, axis));
-  });
 });

@@ -1,6 +1,6 @@
+import { evaluateNode } from "../../testing/evaluate/evaluate.js";
 import { type AttributeValue, GraphBuilder } from "../builder.js";
-import { type Dense, dense, fromTensor } from "../evaluate/dense.js";
-import { evaluateNode } from "../evaluate/evaluate.js";
+import { type Dense, dense, fromTensor } from "../elements/dense.js";
 import type { Dim, Graph, TensorType } from "../ir.js";
 import { CODES } from "../serde/tensor.js";
 
@@ -24,7 +24,7 @@ export type Draws = readonly number[];
 type Attributes = Record<string, AttributeValue>;
 
 /** Adds nodes to a graph, each of which runs with the sizes that the graph is made with. */
-class Growth {
+export class Growth {
   readonly builder = new GraphBuilder("");
   readonly values = new Map<string, Dense>();
   #draws: Draws = [];
@@ -123,8 +123,10 @@ function axesOf(growth: Growth, rank: number): number[] {
 
 const isVector = (rank: number) => rank > 0;
 
+export type Step = (growth: Growth) => unknown;
+
 /** A step of a graph's growth each; one that comes to nothing throws. */
-const STEPS: readonly ((growth: Growth) => unknown)[] = [
+export const STEPS: readonly Step[] = [
   (growth) => {
     const value = growth.value(ANY);
     const attributes = growth.int(0, 2) > 0 ? {} : { start: growth.int(-3, 3), end: growth.int(-3, 4) };
@@ -312,8 +314,13 @@ export function feedsFor(graph: Pick<Graph, "inputs">, sizes: ReadonlyMap<Dim, n
  * A graph of operators that compute sizes and change shapes, all of whose values are outputs.
  * @param draws the inputs' first, then those of a step each
  * @param sizes with which it runs
+ * @param choices of steps
  */
-export function grow([first = [], ...steps]: readonly Draws[], sizes: ReadonlyMap<Dim, number>): Graph {
+export function grow(
+  [first = [], ...steps]: readonly Draws[],
+  sizes: ReadonlyMap<Dim, number>,
+  choices: readonly Step[] = STEPS,
+): Graph {
   const growth = new Growth();
   growth.restart(first);
   const inputs = inputsOf(growth);
@@ -321,7 +328,7 @@ export function grow([first = [], ...steps]: readonly Draws[], sizes: ReadonlyMa
   for (const draws of steps) {
     growth.restart(draws);
     try {
-      growth.pick(STEPS)(growth);
+      growth.pick(choices)(growth);
     } catch {
       // What does not fit together is left out.
     }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { env, InferenceSession, Tensor } from "onnxruntime-web";
 import { expect, test } from "vitest";
 import { intOf } from "../attributes.js";
-import { type Dense, dense, fromTensor } from "../evaluate/dense.js";
+import { type Dense, dense, fromTensor } from "../elements/dense.js";
 import type { Dim, Graph, Node } from "../ir.js";
 import { encodeModel } from "../serde/write.js";
 import { contradictions } from "./contradictions.test-support.js";

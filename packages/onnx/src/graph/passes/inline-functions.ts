@@ -29,11 +29,18 @@ function opsetsOf(model: Model): ReadonlyMap<string, number> {
 class Inliner {
   readonly #functions: ReadonlyMap<string, ModelFunction>;
   readonly #names: Set<string>;
+  readonly #nodeNames: Set<string>;
   #nodeCount = 0;
 
   constructor(model: Model) {
     this.#functions = new Map(model.functions.map((each) => [`${each.domain}:${each.name}`, each]));
     this.#names = valueNames(model.graph);
+    this.#nodeNames = new Set(model.graph.nodes.map(({ name }) => name));
+  }
+
+  /** onnxruntime wants a name for each node, or none: nodes of a body that have none are called by their operator. */
+  #nodeName(caller: string, { name, op }: Node): string {
+    return freshName([caller, name || op].filter(Boolean).join("/"), this.#nodeNames);
   }
 
   graph(graph: Graph, depth = 0): Graph {
@@ -73,7 +80,7 @@ class Inliner {
     const given: Attributes = { ...called.defaults, ...node.attributes };
     const body = called.nodes.map((each) => {
       const renamed = renameValues({ ...each, attributes: resolve(each.attributes, given) }, rename);
-      return { ...renamed, name: [node.name, each.name].filter(Boolean).join("/") };
+      return { ...renamed, name: this.#nodeName(node.name || node.outputs.find(Boolean) || "", each) };
     });
     return this.#nodes([...body, ...passedThrough], depth);
   }

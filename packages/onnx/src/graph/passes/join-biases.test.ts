@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { evaluateGraph } from "../../testing/evaluate/evaluate.js";
 import { GraphBuilder } from "../builder.js";
-import { dense } from "../evaluate/dense.js";
-import { evaluateGraph } from "../evaluate/evaluate.js";
+import { dense } from "../elements/dense.js";
 import { inferTypes } from "../infer/infer.js";
 import type { Model, Shape } from "../ir.js";
 import { joinBiases } from "./join-biases.js";

@@ -60,6 +60,11 @@ export class Tools {
     return this.#context.typeOf(value)?.dtype ?? this.#context.constantOf(value)?.dtype;
   }
 
+  /** A constant's tensor. */
+  constantOf(value: string): Tensor | undefined {
+    return this.#context.constantOf(value);
+  }
+
   rankOf(value: string): number | undefined {
     return this.shapeOf(value)?.length;
   }

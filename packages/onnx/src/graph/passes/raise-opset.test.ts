@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { evaluateGraph } from "../../testing/evaluate/evaluate.js";
 import { toAttributes } from "../builder.js";
-import { type Dense, dense } from "../evaluate/dense.js";
-import { evaluateGraph } from "../evaluate/evaluate.js";
+import { type Dense, dense } from "../elements/dense.js";
 import type { Attributes, Model, Tensor } from "../ir.js";
 import { raiseOpset } from "./raise-opset.js";
 

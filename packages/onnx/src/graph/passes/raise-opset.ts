@@ -21,7 +21,7 @@ const IR_VERSION = 10;
 /** Writes a node of an older version as one of the newer; `builder` takes constants and helping nodes. */
 type Raise = (node: Node, builder: GraphBuilder, rank: number | undefined) => Node | readonly Node[];
 
-/** The changes of meaning, by operator: the version that made them, oldest first. What is not here only gained. */
+/** The versions that changed an operator's meaning, oldest first. Other operators only gained features. */
 const CHANGES: { readonly [op: string]: readonly (readonly [version: number, raise: Raise])[] } = {
   Slice: [[10, sliceInputs]],
   Upsample: [[10, upsample]],

@@ -163,7 +163,7 @@ class SizeWriter {
   }
 }
 
-/** The operators of what is no polynomial. */
+/** The operators whose result is not a polynomial. */
 const OPERATORS: { readonly [name: string]: string } = { div: "Div", max: "Max", min: "Min", mod: "Mod" };
 
 function int32s(values: readonly number[], dims: readonly number[]): Tensor {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { evaluateGraph } from "../../testing/evaluate/evaluate.js";
 import { tensorOf, toAttributes } from "../builder.js";
-import { dense } from "../evaluate/dense.js";
-import { evaluateGraph } from "../evaluate/evaluate.js";
+import { dense } from "../elements/dense.js";
 import { EXPORTS, exported, tokenFeeds } from "../exports.test-support.js";
 import type { Attributes, Graph, Model, ModelFunction, Node } from "../ir.js";
 import { readModel } from "../serde/read.js";

@@ -1,20 +1,25 @@
-import { create, fromBinary, isFieldSet, toBinary } from "@bufbuild/protobuf";
 import { OnnxError } from "../../base/errors.js";
 import type { Attribute, Graph, Tensor } from "../ir.js";
-import { type AttributeProto, AttributeProto_AttributeType, AttributeProtoSchema } from "./onnx.generated.js";
+import { decode, encode, type Fields } from "./codec.js";
+import {
+  type AttributeProto,
+  AttributeProto_AttributeType,
+  type GraphProto,
+  type TensorProto,
+} from "./onnx.generated.js";
 
 const Type = AttributeProto_AttributeType;
-type TypeCode = AttributeProto_AttributeType;
+type TypeCode = (typeof Type)[keyof typeof Type];
 
 /** How what is inside an attribute is decoded. */
 export interface Inner {
-  tensor(proto: NonNullable<AttributeProto["t"]>): Tensor;
-  graph(proto: NonNullable<AttributeProto["g"]>): Graph;
+  tensor(proto: TensorProto): Tensor;
+  graph(proto: GraphProto): Graph;
 }
 
 type Decode = (proto: AttributeProto, inner: Inner) => Attribute | undefined;
 
-const opaque: Decode = (proto) => ({ kind: "opaque", value: toBinary(AttributeProtoSchema, proto) });
+const opaque: Decode = (proto) => ({ kind: "opaque", value: encode("AttributeProto", proto, true) });
 
 const DECODE: { readonly [T in TypeCode]: Decode } = {
   [Type.UNDEFINED]: (proto, inner) => DECODE[guessType(proto)](proto, inner),
@@ -43,21 +48,22 @@ const DECODE: { readonly [T in TypeCode]: Decode } = {
 /** @throws OnnxError `invalid-graph` if the attribute lacks the value that its type promises */
 export function decodeAttribute(proto: AttributeProto, inner: Inner, where: string): Attribute {
   if (proto.refAttrName !== "") return { kind: "reference", value: proto.refAttrName };
-  const attribute = DECODE[proto.type]?.(proto, inner);
+  const decodeAs = Object.hasOwn(DECODE, proto.type) ? DECODE[proto.type as TypeCode] : undefined;
+  const attribute = decodeAs?.(proto, inner);
   if (attribute !== undefined) return attribute;
   const problem = `attribute ${JSON.stringify(proto.name.slice(0, 40))} of type ${proto.type} has no value`;
   throw new OnnxError("invalid-graph", where, problem, "Export the model again");
 }
 
 /** Files of IR version 1 do not tell the type. */
-function guessType(proto: AttributeProto): Exclude<TypeCode, AttributeProto_AttributeType.UNDEFINED> {
+function guessType(proto: AttributeProto): Exclude<TypeCode, 0> {
   if (proto.t) return Type.TENSOR;
   if (proto.g) return Type.GRAPH;
   if (proto.ints.length > 0) return Type.INTS;
   if (proto.floats.length > 0) return Type.FLOATS;
   if (proto.strings.length > 0) return Type.STRINGS;
-  if (isFieldSet(proto, AttributeProtoSchema.field.f)) return Type.FLOAT;
-  return isFieldSet(proto, AttributeProtoSchema.field.s) ? Type.STRING : Type.INT;
+  if (proto.f !== 0) return Type.FLOAT;
+  return proto.s.length > 0 ? Type.STRING : Type.INT;
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -74,15 +80,14 @@ const encoder = new TextEncoder();
 
 /** How what is inside an attribute is encoded. */
 export interface InnerEncoder {
-  tensor(tensor: Tensor): NonNullable<AttributeProto["t"]>;
-  graph(graph: Graph): NonNullable<AttributeProto["g"]>;
+  tensor(tensor: Tensor): Fields<TensorProto>;
+  graph(graph: Graph): Fields<GraphProto>;
 }
 
-type Fields = Partial<Omit<AttributeProto, "$typeName" | "$unknown">>;
 type Encode<K extends Attribute["kind"]> = (
   value: Extract<Attribute, { kind: K }>["value"],
   inner: InnerEncoder,
-) => Fields;
+) => Fields<AttributeProto>;
 
 const ENCODE: { readonly [K in Exclude<Attribute["kind"], "opaque">]: Encode<K> } = {
   int: (value) => ({ type: Type.INT, i: toInt64(value) }),
@@ -96,10 +101,15 @@ const ENCODE: { readonly [K in Exclude<Attribute["kind"], "opaque">]: Encode<K> 
   reference: (value) => ({ refAttrName: value }),
 };
 
-export function encodeAttribute(name: string, attribute: Attribute, inner: InnerEncoder): AttributeProto {
-  if (attribute.kind === "opaque") return fromBinary(AttributeProtoSchema, attribute.value);
-  const encode = ENCODE[attribute.kind] as Encode<Attribute["kind"]>;
-  return create(AttributeProtoSchema, { name, ...encode(attribute.value as never, inner) });
+export function encodeAttribute(name: string, attribute: Attribute, inner: InnerEncoder): Fields<AttributeProto> {
+  if (attribute.kind === "opaque") return present(decode("AttributeProto", attribute.value));
+  const encodeAs = ENCODE[attribute.kind] as Encode<Attribute["kind"]>;
+  return { name, ...encodeAs(attribute.value as never, inner) };
+}
+
+/** A message that was read, without what is zero in it. */
+function present(proto: AttributeProto): Fields<AttributeProto> {
+  return Object.fromEntries(Object.entries(proto).filter(([, value]) => value !== "" && value !== 0 && value !== 0n));
 }
 
 const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n } as const;

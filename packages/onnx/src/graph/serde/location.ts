@@ -22,7 +22,7 @@ function hasControlCharacter(text: string): boolean {
   return [...text].some((character) => character < " ");
 }
 
-/** An offset or a length of external data. @throws OnnxError `external-data` for what is no whole number */
+/** An offset or a length of external data. @throws OnnxError `external-data` unless it is a whole number */
 export function checkBytes(text: string, where: string): number {
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(value)) return value;

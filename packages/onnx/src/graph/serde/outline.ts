@@ -1,7 +1,6 @@
-import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { OnnxError } from "../../base/errors.js";
-import { ModelProtoSchema, TensorProtoSchema } from "./onnx.generated.js";
+import { layoutOf as fieldsOf, type Field as Layout, type MessageName } from "./codec.js";
 import { type ByteSource, Cursor } from "./source.js";
 
 /**
@@ -10,7 +9,7 @@ import { type ByteSource, Cursor } from "./source.js";
  * encloses it, so that the outline, small as it is, can be decoded as it stands.
  *
  * @param inlineBelow bytes below which elements are copied all the same
- * @throws OnnxError `truncated` if a length runs over the end, `not-onnx` if the bytes are no ONNX model
+ * @throws OnnxError `truncated` if a length runs over the end, `not-onnx` if the bytes are not an ONNX model
  */
 export function outline(source: ByteSource, inlineBelow = SMALL): Uint8Array {
   return new Outline(source, inlineBelow).copy();
@@ -39,15 +38,15 @@ class Outline {
   }
 
   copy(): Uint8Array {
-    this.#message(ModelProtoSchema, this.#source.length, 0);
+    this.#message("ModelProto", this.#source.length, 0);
     if (!this.#hasGraph) throw notOnnx(0, "no graph in it");
     return this.#writer.finish();
   }
 
-  #message(message: DescMessage, end: number, depth: number): void {
+  #message(message: MessageName, end: number, depth: number): void {
     if (depth > DEEPEST) throw notOnnx(this.#cursor.position, `messages nested more than ${DEEPEST} deep`);
     const layout = layoutOf(message);
-    const bulk = message === (TensorProtoSchema as DescMessage) ? new Bulk(this.#inlineBelow) : undefined;
+    const bulk = message === "TensorProto" ? new Bulk(this.#inlineBelow) : undefined;
     while (this.#cursor.position < end) {
       const start = this.#cursor.position;
       const [number, wireType] = this.#read(start, () => this.#cursor.tag());
@@ -160,7 +159,7 @@ class Bulk {
 /** What the walk needs to know of a field; a field that is not listed is skipped. */
 interface Field {
   readonly name: string;
-  readonly message: DescMessage | undefined;
+  readonly message: MessageName | undefined;
   readonly isNeverEmpty: boolean;
   readonly isPackable: boolean;
   readonly wireTypes: readonly WireType[];
@@ -168,38 +167,26 @@ interface Field {
   readonly packedBytes: number | undefined;
 }
 
-const layouts = new Map<DescMessage, ReadonlyMap<number, Field>>();
+const layouts = new Map<MessageName, ReadonlyMap<number, Field>>();
 const NEVER_EMPTY = new Set(["NodeProto", "AttributeProto", "TensorProto", "ValueInfoProto", "FunctionProto"]);
 
-function layoutOf(message: DescMessage): ReadonlyMap<number, Field> {
+function layoutOf(message: MessageName): ReadonlyMap<number, Field> {
   let layout = layouts.get(message);
   if (layout === undefined) {
-    const fields = message.fields.filter((field) => field.name !== "doc_string");
-    layout = new Map(fields.map((field) => [field.number, fieldOf(field)]));
+    layout = new Map([...fieldsOf(message)].map(([number, field]) => [number, fieldOf(field)]));
     layouts.set(message, layout);
   }
   return layout;
 }
 
-function fieldOf(field: DescField): Field {
-  const message = field.message;
-  const wireType = message === undefined ? scalarWireType(field.scalar) : WireType.LengthDelimited;
-  const isPackable = field.fieldKind === "list" && wireType !== WireType.LengthDelimited;
+function fieldOf({ name, message, isRepeated, wireType }: Layout): Field {
+  const isPackable = isRepeated && wireType !== WireType.LengthDelimited;
   return {
-    name: field.localName,
-    message,
-    isNeverEmpty: message !== undefined && NEVER_EMPTY.has(message.name),
-    isPackable,
+    ...{ name, message, isPackable },
+    isNeverEmpty: message !== undefined && NEVER_EMPTY.has(message),
     wireTypes: isPackable ? [wireType, WireType.LengthDelimited] : [wireType],
     packedBytes: wireType === WireType.Bit32 ? 4 : wireType === WireType.Bit64 ? 8 : undefined,
   };
-}
-
-/** An enum has no scalar type, and is a varint as every other integer in ONNX. */
-function scalarWireType(scalar: ScalarType | undefined): WireType {
-  if (scalar === ScalarType.STRING || scalar === ScalarType.BYTES) return WireType.LengthDelimited;
-  if (scalar === ScalarType.FLOAT) return WireType.Bit32;
-  return scalar === ScalarType.DOUBLE ? WireType.Bit64 : WireType.Varint;
 }
 
 function checkPacked(field: Field, cursor: Cursor, from: number, to: number): void {

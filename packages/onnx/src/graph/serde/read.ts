@@ -1,19 +1,19 @@
-import { fromBinary } from "@bufbuild/protobuf";
+import { refuseArgument } from "../../base/check.js";
 import { OnnxError } from "../../base/errors.js";
 import { symbol } from "../dim.js";
 import type { Dim, Graph, Model, ModelFunction, Node, Tensor, TensorType, ValueInfo } from "../ir.js";
 import { sortNodes } from "../order.js";
 import { decodeAttribute, type Inner } from "./attribute.js";
-import {
-  type FunctionProto,
-  type GraphProto,
-  type ModelProto,
-  ModelProtoSchema,
-  type NodeProto,
-  type StringStringEntryProto,
-  type TensorShapeProto_Dimension,
-  type TypeProto,
-  type ValueInfoProto,
+import { decode } from "./codec.js";
+import type {
+  FunctionProto,
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  StringStringEntryProto,
+  TensorShapeProto_Dimension,
+  TypeProto,
+  ValueInfoProto,
 } from "./onnx.generated.js";
 import { outline } from "./outline.js";
 import { type ByteSource, memorySource } from "./source.js";
@@ -26,6 +26,7 @@ import { decodeTensor, dtypeOf } from "./tensor.js";
  * other (values defined twice or never, cycles, lengths that do not match), `invalid-graph`
  */
 export function readModel(bytes: Uint8Array): Model {
+  if (!(bytes instanceof Uint8Array)) refuseArgument("bytes", bytes, "Pass the bytes of an .onnx file");
   return readModelFrom(memorySource(bytes));
 }
 
@@ -36,12 +37,30 @@ export function readModel(bytes: Uint8Array): Model {
  * @see readModel
  */
 export function readModelFrom(source: ByteSource, inlineBelow?: number): Model {
+  refuseOther(source);
   return new Decoder(source).model(parse(outline(source, inlineBelow)));
+}
+
+/** What people get in place of a model, by its first characters. */
+const OTHERS: readonly (readonly [start: RegExp, what: string, remedy: string])[] = [
+  [/^version https:\/\/git-lfs/, "a Git LFS pointer", "Get the file itself: git lfs pull, or download it"],
+  [/^\s*<(!doctype|html|\?xml)/i, "a web page", "Check the address: a server answers so where there is no such file"],
+  [/^\s*[{[]/, "a text in JSON", "Give an .onnx file"],
+  [/^PK/, "a ZIP archive", "Unpack it, and give the .onnx file in it"],
+  [/^GGUF/, "a GGUF file", "Give the model as .onnx"],
+  [/^ORTM|^....ORTM/s, "a model in onnxruntime's own format", "Give the .onnx file that it was made from"],
+];
+
+function refuseOther(source: ByteSource): void {
+  const start = new TextDecoder("latin1").decode(source.read(0, Math.min(64, source.length)));
+  const found = OTHERS.find(([pattern]) => pattern.test(start));
+  if (found === undefined) return;
+  throw new OnnxError("not-onnx", "byte 0", `this is ${found[1]}, and no ONNX model`, found[2]);
 }
 
 function parse(bytes: Uint8Array): ModelProto {
   try {
-    return fromBinary(ModelProtoSchema, bytes, { readUnknownFields: false });
+    return decode("ModelProto", bytes);
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause);
     throw new OnnxError("not-onnx", "the model", `this is no ONNX model: ${problem}`, "Give an .onnx file", { cause });
@@ -162,16 +181,15 @@ function valueInfo({ name, type }: ValueInfoProto): ValueInfo {
   return { name, type: type && tensorType(name, type) };
 }
 
-function tensorType(name: string, { value }: TypeProto): TensorType | undefined {
-  if (value.case !== "tensorType") return undefined;
-  const dtype = dtypeOf(value.value.elemType);
-  return dtype && { dtype, shape: value.value.shape?.dim.map((dim, axis) => dimOf(dim, name, axis)) };
+function tensorType(name: string, { tensorType: tensor }: TypeProto): TensorType | undefined {
+  const dtype = tensor && dtypeOf(tensor.elemType);
+  return dtype && { dtype, shape: tensor.shape?.dim.map((dim, axis) => dimOf(dim, name, axis)) };
 }
 
 /** A size that the file leaves open gets a name of its own. */
-function dimOf({ value }: TensorShapeProto_Dimension, name: string, axis: number): Dim {
-  if (value.case === "dimParam" && value.value !== "") return symbol(value.value);
-  const size = value.case === "dimValue" ? Number(value.value) : -1;
+function dimOf({ dimValue, dimParam }: TensorShapeProto_Dimension, name: string, axis: number): Dim {
+  if (dimParam) return symbol(dimParam);
+  const size = Number(dimValue ?? -1n);
   return Number.isSafeInteger(size) && size >= 0 ? size : symbol(`${name}:${axis}`);
 }
 

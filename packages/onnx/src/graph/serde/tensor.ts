@@ -1,18 +1,13 @@
-import { create } from "@bufbuild/protobuf";
 import { OnnxError } from "../../base/errors.js";
 import { byteLength, elementCount } from "../dtype.js";
 import type { DType, Tensor, TensorData } from "../ir.js";
+import type { Fields } from "./codec.js";
 import { checkBytes, checkLocation } from "./location.js";
-import {
-  type TensorProto,
-  TensorProto_DataLocation,
-  TensorProto_DataType,
-  TensorProtoSchema,
-} from "./onnx.generated.js";
+import { type TensorProto, TensorProto_DataLocation, TensorProto_DataType } from "./onnx.generated.js";
 import type { ByteSource } from "./source.js";
 
 /** The code of each element type. Source: onnx.proto, TensorProto.DataType. */
-export const CODES: { readonly [T in DType]: TensorProto_DataType } = {
+export const CODES: { readonly [T in DType]: number } = {
   float32: TensorProto_DataType.FLOAT,
   float64: TensorProto_DataType.DOUBLE,
   float16: TensorProto_DataType.FLOAT16,
@@ -126,19 +121,15 @@ export interface WeightPlacement {
 }
 
 /** @throws OnnxError `external-data` if the elements are in the model's own file and no name is given for it */
-export function encodeTensor(name: string, tensor: Tensor, placement: WeightPlacement): TensorProto {
-  const proto = create(TensorProtoSchema, {
-    name,
-    dims: tensor.dims.map(BigInt),
-    dataType: CODES[tensor.dtype],
-  });
+export function encodeTensor(name: string, tensor: Tensor, placement: WeightPlacement): Fields<TensorProto> {
+  const proto = { name, dims: tensor.dims.map(BigInt), dataType: CODES[tensor.dtype] };
   const { data } = tensor;
-  if (data.kind === "strings") proto.stringData = [...data.strings];
-  else if (data.kind === "external") refer(proto, data, placement.self);
-  else if (placement.self !== undefined && isReferable(data, placement.inlineBelow ?? 1024)) {
-    refer(proto, { location: "", offset: data.fileOffset, length: data.bytes.length }, placement.self);
-  } else proto.rawData = data.bytes;
-  return proto;
+  if (data.kind === "strings") return { ...proto, stringData: [...data.strings] };
+  if (data.kind === "external") return { ...proto, ...reference(name, data, placement.self) };
+  if (placement.self === undefined || !isReferable(data, placement.inlineBelow ?? 1024))
+    return { ...proto, rawData: data.bytes };
+  const range = { location: "", offset: data.fileOffset, length: data.bytes.length };
+  return { ...proto, ...reference(name, range, placement.self) };
 }
 
 function isReferable(
@@ -148,22 +139,24 @@ function isReferable(
   return data.fileOffset !== undefined && data.bytes.length >= inlineBelow;
 }
 
-function refer(
-  proto: TensorProto,
+/** Says where elements are. */
+function reference(
+  name: string,
   range: { readonly location: string; readonly offset: number; readonly length: number },
   self: string | undefined,
-): void {
+): Fields<TensorProto> {
   const location = range.location === "" ? self : range.location;
   if (location === undefined) {
     throw new OnnxError(
       "external-data",
-      `tensor ${proto.name}`,
+      `tensor ${name}`,
       "its elements are in the model's own file, which was given no name",
       "Pass { self } with the name under which the runtime finds that file",
     );
   }
-  proto.dataLocation = TensorProto_DataLocation.EXTERNAL;
-  proto.externalData = Object.entries({ location, offset: `${range.offset}`, length: `${range.length}` }).map(
-    ([key, value]) => ({ $typeName: "onnx.StringStringEntryProto", key, value }),
-  );
+  const entries = Object.entries({ location, offset: `${range.offset}`, length: `${range.length}` });
+  return {
+    dataLocation: TensorProto_DataLocation.EXTERNAL,
+    externalData: entries.map(([key, value]) => ({ key, value })),
+  };
 }

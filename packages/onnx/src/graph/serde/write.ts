@@ -1,15 +1,13 @@
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { Attributes, Graph, Model, ModelFunction, Node, TensorType, ValueInfo } from "../ir.js";
 import { encodeAttribute, type InnerEncoder } from "./attribute.js";
-import {
-  type AttributeProto,
-  type FunctionProtoSchema,
-  type GraphProto,
-  GraphProtoSchema,
-  ModelProtoSchema,
-  type NodeProtoSchema,
-  type TypeProtoSchema,
-  type ValueInfoProtoSchema,
+import { encode, type Fields } from "./codec.js";
+import type {
+  AttributeProto,
+  FunctionProto,
+  GraphProto,
+  NodeProto,
+  TypeProto,
+  ValueInfoProto,
 } from "./onnx.generated.js";
 import { CODES, encodeTensor, type WeightPlacement } from "./tensor.js";
 
@@ -22,7 +20,7 @@ import { CODES, encodeTensor, type WeightPlacement } from "./tensor.js";
  */
 export function encodeModel(model: Model, placement: WeightPlacement = {}): Uint8Array<ArrayBuffer> {
   const encoder = new Encoder(placement);
-  const proto = create(ModelProtoSchema, {
+  return encode("ModelProto", {
     irVersion: BigInt(model.irVersion),
     producerName: model.producer,
     opsetImport: opsetsOf(model.opsets),
@@ -30,7 +28,6 @@ export function encodeModel(model: Model, placement: WeightPlacement = {}): Uint
     functions: model.functions.map((each) => encoder.function(each)),
     metadataProps: entriesOf(model.metadata),
   });
-  return toBinary(ModelProtoSchema, proto);
 }
 
 class Encoder {
@@ -45,18 +42,18 @@ class Encoder {
     };
   }
 
-  graph(graph: Graph): GraphProto {
-    return create(GraphProtoSchema, {
+  graph(graph: Graph): Fields<GraphProto> {
+    return {
       name: graph.name,
       node: graph.nodes.map((node) => this.node(node)),
       initializer: [...graph.initializers].map(([name, tensor]) => encodeTensor(name, tensor, this.#placement)),
       input: graph.inputs.map(valueInfo),
       output: graph.outputs.map(valueInfo),
       valueInfo: this.#placement.types ? typesBetween(graph) : [],
-    });
+    };
   }
 
-  node(node: Node): MessageInitShape<typeof NodeProtoSchema> {
+  node(node: Node): Fields<NodeProto> {
     const [opType, overload = ""] = node.op.split(" ");
     return {
       name: node.name,
@@ -69,7 +66,7 @@ class Encoder {
     };
   }
 
-  function(each: ModelFunction): MessageInitShape<typeof FunctionProtoSchema> {
+  function(each: ModelFunction): Fields<FunctionProto> {
     const [name, overload = ""] = each.name.split(" ");
     return {
       name: name!,
@@ -84,7 +81,7 @@ class Encoder {
     };
   }
 
-  attributes(attributes: Attributes): AttributeProto[] {
+  attributes(attributes: Attributes): Fields<AttributeProto>[] {
     return Object.entries(attributes).map(([name, attribute]) => encodeAttribute(name, attribute, this.#inner));
   }
 }
@@ -103,15 +100,11 @@ function typesBetween(graph: Graph) {
   return values.flatMap((name) => (graph.types.has(name) ? valueInfo({ name, type: graph.types.get(name) }) : []));
 }
 
-function valueInfo({ name, type }: ValueInfo): MessageInitShape<typeof ValueInfoProtoSchema> {
+function valueInfo({ name, type }: ValueInfo): Fields<ValueInfoProto> {
   return type === undefined ? { name } : { name, type: typeOf(type) };
 }
 
-function typeOf({ dtype, shape }: TensorType): MessageInitShape<typeof TypeProtoSchema> {
-  const dim = shape?.map((size) =>
-    typeof size === "number"
-      ? { value: { case: "dimValue" as const, value: BigInt(size) } }
-      : { value: { case: "dimParam" as const, value: size } },
-  );
-  return { value: { case: "tensorType", value: { elemType: CODES[dtype], ...(dim && { shape: { dim } }) } } };
+function typeOf({ dtype, shape }: TensorType): Fields<TypeProto> {
+  const dim = shape?.map((size) => (typeof size === "number" ? { dimValue: BigInt(size) } : { dimParam: size }));
+  return { tensorType: { elemType: CODES[dtype], ...(dim && { shape: { dim } }) } };
 }

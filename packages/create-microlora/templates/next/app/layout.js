@@ -1,0 +1,9 @@
+export const metadata = { title: "A search that learns" };
+
+export default function Layout({ children }) {
+  return (
+    <html lang="en">
+      <body>{children}</body>
+    </html>
+  );
+}

@@ -1,0 +1,95 @@
+import { mkdirSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { TextEmbedder } from "@microlora/embed";
+import { openPool, type PersonalUser, type Pool, personalUsers, type Store } from "@microlora/store";
+import { openSqliteStore } from "@microlora/store/sqlite";
+import { Runtime } from "microlora";
+import { type DocumentIndex, documentIndexes } from "./document-index.js";
+import { type ShownLimits, ShownRequests } from "./shown-requests.js";
+
+export interface HomeOptions {
+  /** The folder; it is made if it is not there. */
+  readonly data: string;
+  readonly embedder: TextEmbedder;
+  /** Bytes of memory for users in use. */
+  readonly userBytes: number;
+  /** Bytes of memory for indexes in use. */
+  readonly indexBytes: number;
+  readonly shown: ShownLimits;
+  readonly now: () => number;
+  /** Makes the store of a file; SQLite by default. */
+  readonly openStore?: (path: string) => Promise<Store>;
+}
+
+/** Documents between two snapshots of an index are many, since a snapshot holds all of them. */
+const INDEX_SNAPSHOT_EVERY = 500;
+/** Room that a runtime has beside what its pool counts: scratch memory, holes, a user who is being loaded. */
+const SPARE_BYTES = 64 * 1024 * 1024;
+const MAX_RUNTIME_BYTES = 4 * 1024 ** 3 - 65_536;
+
+/** Everything that a service keeps: users, indexes, and what was shown. */
+export interface Home {
+  readonly embedder: TextEmbedder;
+  readonly userStore: Store;
+  readonly users: Pool<PersonalUser>;
+  readonly indexStore: Store;
+  readonly indexes: Pool<DocumentIndex>;
+  readonly shown: ShownRequests;
+  /** Where backups lie. */
+  readonly backups: string;
+  /** Copies everything into a new folder below `data/backups`. @returns its path */
+  backup(): Promise<string>;
+  /** Waits for what is under way, and closes the files. */
+  close(): Promise<void>;
+}
+
+export const FILES = { users: "users.sqlite", documents: "documents.sqlite", keys: "keys.json" } as const;
+
+/** Opens the folder of a service. @throws StoreError, MicroLoraError `memory-full` */
+export async function openHome(options: HomeOptions): Promise<Home> {
+  const { data, embedder, now, openStore = openSqliteStore } = options;
+  mkdirSync(data, { recursive: true });
+  const backups = join(data, "backups");
+  const [userRuntime, indexRuntime] = await Promise.all([options.userBytes, options.indexBytes].map(createRuntime));
+  const userStore = await openStore(join(data, FILES.users));
+  const indexStore = await openStore(join(data, FILES.documents)).catch(async (error) => {
+    await userStore.close();
+    throw error;
+  });
+  const people = personalUsers({ runtime: userRuntime!, embedder });
+  const documents = documentIndexes({ runtime: indexRuntime!, embedder });
+  const users = await openPool({ store: userStore, memoryBytes: options.userBytes, now, ...people });
+  const indexes = await openPool({
+    store: indexStore,
+    memoryBytes: options.indexBytes,
+    snapshotEvery: INDEX_SNAPSHOT_EVERY,
+    now,
+    ...documents,
+  });
+  return {
+    embedder,
+    userStore,
+    users,
+    indexStore,
+    indexes,
+    shown: new ShownRequests(options.shown, now),
+    backups,
+    async backup() {
+      const folder = join(backups, new Date(now()).toISOString().replaceAll(":", "-"));
+      await mkdir(folder, { recursive: true });
+      await userStore.backup(join(folder, FILES.users));
+      await indexStore.backup(join(folder, FILES.documents));
+      return folder;
+    },
+    async close() {
+      await Promise.all([users.close(), indexes.close()]);
+      await Promise.all([userStore.close(), indexStore.close()]);
+    },
+  };
+}
+
+function createRuntime(bytes: number): Promise<Runtime> {
+  const memoryBytes = Math.min(bytes + SPARE_BYTES, MAX_RUNTIME_BYTES);
+  return Runtime.create({ kernels: "simd", memoryBytes });
+}

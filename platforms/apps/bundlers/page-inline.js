@@ -1,0 +1,6 @@
+import { loadEmbedder } from "@microlora/embed/inline";
+import { EmbeddingIndex, Personalizer } from "microlora";
+import { outcomeOf, searchThatLearns } from "./shared/search.js";
+import { tell } from "./shared/tell.js";
+
+outcomeOf(() => searchThatLearns({ loadEmbedder, EmbeddingIndex, Personalizer })).then(tell);
