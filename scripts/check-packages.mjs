@@ -43,6 +43,8 @@ for (const name of [
   "@microlora/store/indexeddb",
   "@microlora/server",
   "@microlora/search",
+  "@microlora/integrations/openai",
+  "@microlora/integrations/pgvector",
 ])
   await import(name);
 const { version } = JSON.parse(readFileSync("packages/microlora/package.json", "utf8"));

@@ -30,6 +30,12 @@ const CEILINGS = [
       "the slow weights are a whole Learner, 34 KB; recall, items, margins and three versions of files come on top",
   },
   {
+    code: 'export { PersonalSearch } from "@microlora/search";',
+    ceiling: 60,
+    reason:
+      "Personalizer and its index, and the users of a store; the built-in embedder is loaded when nothing else is given",
+  },
+  {
     code: 'export { decodePeft } from "@microlora/formats";',
     ceiling: 9,
     reason: "safetensors, the configuration and its patterns; no kernel comes along",

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Application } from "typedoc";
 
-const PACKAGES = ["microlora", "embed", "onnx", "formats", "chat", "store"];
+const PACKAGES = ["microlora", "search", "embed", "onnx", "formats", "chat", "store", "server", "integrations"];
 
 /** Every entry point of the packages that has declarations, by what an import names. */
 function entryPoints(root) {
