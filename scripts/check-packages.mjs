@@ -43,6 +43,7 @@ for (const name of [
   "@microlora/store/indexeddb",
   "@microlora/server",
   "@microlora/search",
+  "@microlora/integrations/onnx",
   "@microlora/integrations/openai",
   "@microlora/integrations/pgvector",
 ])

@@ -9,4 +9,5 @@ npm ci --no-audit --no-fund
 (cd ../../.. && npx tsc -b)
 node browser.mjs "$(command -v chromium)"
 node pipelines.mjs "$models"
+node embedder.mjs "$models"
 node merged.mjs
