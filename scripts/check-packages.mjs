@@ -41,6 +41,7 @@ for (const name of [
   "@microlora/store",
   "@microlora/store/sqlite",
   "@microlora/store/indexeddb",
+  "@microlora/store/postgres",
   "@microlora/server",
   "@microlora/search",
   "@microlora/integrations/onnx",

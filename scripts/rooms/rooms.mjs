@@ -49,7 +49,7 @@ export const PACKAGES = {
   },
   store: {
     packages: ["microlora"],
-    rooms: ["base", "contract", "memory", "sqlite", "indexeddb", "pool", "personal"],
+    rooms: ["base", "contract", "memory", "sqlite", "indexeddb", "postgres", "pool", "personal"],
     files: [],
   },
   server: {
@@ -90,4 +90,4 @@ export const NAMES = {
 };
 
 /** Packages and rooms that run in Node only; elsewhere, `node:` modules are for files named node.ts. */
-export const NODE_ONLY = ["cli", "create-microlora", "server", "microlora/files", "store/sqlite"];
+export const NODE_ONLY = ["cli", "create-microlora", "server", "microlora/files", "store/sqlite", "store/postgres"];
