@@ -27,8 +27,9 @@ export class Connections {
   constructor(pool: Pool, where: string) {
     this.#pool = pool;
     this.#where = where;
-    // An idle connection that breaks is replaced by the next one; without a listener it would end the process.
+    // A connection that breaks fails the statement on it, and is replaced by the next one; without listeners it would end the process.
     pool.on("error", () => {});
+    pool.on("connect", (client) => client.on("error", () => {}));
   }
 
   /** Runs a statement by itself. @throws StoreError `io-error`, `disk-full`; `Collision` */
