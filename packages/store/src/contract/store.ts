@@ -121,7 +121,7 @@ export interface Compacted {
 
 /**
  * Where users' states live: an event log with snapshots. State(user, seq) is a function of a snapshot and the events after it, so the log
- * is the truth and snapshots only save time. Homes are memory, SQLite and IndexedDB; one suite of tests runs on all of them.
+ * is the truth and snapshots only save time. Homes are memory, SQLite, IndexedDB and PostgreSQL; one suite of tests runs on all of them.
  *
  * A promise of a change is fulfilled when the change would survive a power cut. One that is rejected changed nothing, except for `io-error`:
  * the change may be there then, and trying again with the same event ids finds out.
@@ -143,6 +143,13 @@ export interface Store {
    * @throws StoreError `corrupt-store`, `compacted` where events before `at` are gone, `io-error`, `closed`
    */
   load(key: UserKey, options?: LoadOptions): Promise<LoadedUser>;
+
+  /**
+   * The seq of a user's last event; 0 for a user who is not known. Only a home that several processes have open has it: whoever keeps a copy
+   * asks from time to time whether it is the newest.
+   * @throws StoreError `io-error`, `closed`
+   */
+  head?(key: UserKey): Promise<number>;
 
   /**
    * Keeps the state of a user after `seq` events; the two newest snapshots are kept.

@@ -11,6 +11,9 @@ export interface HotUserOptions<State extends UserState> extends FoldOptions<Sta
   readonly version: string;
   readonly snapshotEvery: number;
   readonly metrics: PoolMetrics;
+  /** How old the state may be where other processes share the store. */
+  readonly freshMs: number;
+  elapsed(): number;
   now(): number;
   /** Hears of each change of memory or of use. */
   touched(): void;
@@ -58,6 +61,9 @@ export class HotUser<State extends UserState> {
   #isStale = false;
   #isWorking = false;
   #order = 0;
+  /** When the state was the newest for sure, as `elapsed` counts. */
+  #freshAt = Number.NEGATIVE_INFINITY;
+  #isConfirming = false;
 
   constructor(key: UserKey, options: HotUserOptions<State>) {
     this.key = key;
@@ -75,6 +81,24 @@ export class HotUser<State extends UserState> {
   /** Whether somebody uses it; then it is not evicted. */
   get isPinned(): boolean {
     return this.#isWorking || !this.#commits.isIdle || this.#queue.length > 0;
+  }
+
+  /**
+   * Has the store asked, before the next turn, whether the state is the newest: where another process may have changed it, and nobody has asked
+   * for a while. A state that nobody can vouch for is read again.
+   */
+  confirm(): void {
+    const { store, elapsed, freshMs } = this.#options;
+    const isDue = store.head !== undefined && this.#state !== null && elapsed() - this.#freshAt >= freshMs;
+    if (!isDue || this.#isConfirming) return;
+    this.#isConfirming = true;
+    void this.#alone(async () => {
+      const asked = elapsed();
+      const seq = await store.head!(this.key).catch(() => null);
+      if (seq === this.#seq) this.#freshAt = asked;
+      else this.#isStale = true;
+      this.#isConfirming = false;
+    }, false);
   }
 
   /** Runs a turn after those before it. */
@@ -172,8 +196,10 @@ export class HotUser<State extends UserState> {
   }
 
   async #load(): Promise<State> {
-    const { metrics } = this.#options;
+    const { metrics, elapsed } = this.#options;
+    const asked = elapsed();
     const { state, seq, snapshotSeq, events } = await foldUser(this.key, this.#options);
+    this.#freshAt = asked;
     metrics.loads++;
     metrics.replayedEvents += events.length;
     this.#state = state;

@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { StoreError } from "../base/errors.js";
-import { userKey } from "../contract/keys.js";
+import { type UserKey, userKey } from "../contract/keys.js";
 import { fill, text } from "../contract/samples.test-support.js";
 import type { Store } from "../contract/store.js";
 import { type MemoryPlaces, openMemoryStore } from "../memory/memory-store.js";
@@ -203,4 +203,65 @@ test("a turn that is over cannot commit", async () => {
   const pool = await openPool(poolOptions(openMemoryStore()));
   const turn = await pool.with(ann, (each) => each);
   expect(() => turn.commit(click("late"))).toThrow(/has ended/);
+});
+
+/** A memory store that two pools share, as two processes share a database, and a clock that both read. */
+async function twoProcesses() {
+  const clock = { ms: 0 };
+  const memory = openMemoryStore();
+  const head = vi.fn(async (key: UserKey) => (await memory.load(key)).seq);
+  const store = Object.assign(memory, { head });
+  const options = poolOptions(store, {
+    freshMs: 1000,
+    elapsed: () => clock.ms,
+    delay: async (ms) => {
+      clock.ms += ms;
+    },
+  });
+  return { clock, store, here: await openPool(options), there: await openPool(options) };
+}
+
+test("what another process learned is seen once the copy in memory is too old, and not asked for before", async () => {
+  const { clock, store, here, there } = await twoProcesses();
+  await here.with(ann, learn("a"));
+  expect(await there.with(ann, look)).toEqual({ version: 1, seen: ["a"] });
+  await here.with(ann, learn("b"));
+  clock.ms = 999;
+  expect(await there.with(ann, look)).toEqual({ version: 1, seen: ["a"] });
+  expect(store.head).not.toHaveBeenCalled();
+  clock.ms = 1000;
+  expect(await there.with(ann, look)).toEqual({ version: 2, seen: ["a", "b"] });
+  expect(store.head).toHaveBeenCalledTimes(1);
+  await there.with(ann, look);
+  expect(store.head).toHaveBeenCalledTimes(1);
+});
+
+test("after the receipt of an erasure no process has the user in memory", async () => {
+  const { here, there } = await twoProcesses();
+  await here.with(ann, learn("a"));
+  await there.with(ann, look);
+  await here.erase(ann);
+  expect(await there.with(ann, look)).toEqual({ version: 2, seen: [] });
+});
+
+test("a copy that nobody can vouch for is not used", async () => {
+  const { clock, store, here } = await twoProcesses();
+  await here.with(ann, learn("a"));
+  clock.ms = 2000;
+  const cutOff = new StoreError("io-error", "test", "is cut off", "Wait");
+  store.head.mockRejectedValueOnce(cutOff);
+  const load = vi.spyOn(store, "load").mockRejectedValueOnce(cutOff);
+  await expect(here.with(ann, look)).rejects.toBe(cutOff);
+  load.mockRestore();
+  expect(await here.with(ann, look)).toEqual({ version: 1, seen: ["a"] });
+});
+
+test("turns keep their order where the store is asked before the first of them", async () => {
+  const { clock, here, there } = await twoProcesses();
+  await here.with(ann, learn("first"));
+  clock.ms = 1000;
+  await there.with(ann, learn("second"));
+  const ids = Array.from({ length: 20 }, (_, i) => `click ${i}`);
+  await Promise.all(ids.map((id) => here.with(ann, learn(id))));
+  expect((await here.with(ann, look)).seen).toEqual(["first", "second", ...ids]);
 });

@@ -22,6 +22,13 @@ export interface PoolOptions<State extends UserState> {
   readonly snapshotOnEviction?: number;
   /** How long a turn waits for `minVersion`, in milliseconds; 1,000 by default. */
   readonly waitMs?: number;
+  /**
+   * How old what is in memory may be where other processes share the store, in milliseconds; 1,000 by default. An erased user is gone from all
+   * processes after that time, and `erase` waits for it.
+   */
+  readonly freshMs?: number;
+  /** Milliseconds that have passed since some moment; `performance.now` by default. */
+  readonly elapsed?: () => number;
   /** The time in milliseconds since 1970, for events; `Date.now` by default. */
   readonly now?: () => number;
   /** Waits so many milliseconds; by timers by default. */
@@ -55,6 +62,8 @@ export class Pool<State extends UserState> {
       snapshotEvery: 32,
       snapshotOnEviction: 16,
       waitMs: 1000,
+      freshMs: 1000,
+      elapsed: () => performance.now(),
       now: Date.now,
       delay: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       ...options,
@@ -77,6 +86,7 @@ export class Pool<State extends UserState> {
     { minVersion = 0 }: TurnOptions = {},
   ): Promise<Value> {
     const deadline = Math.ceil(this.#options.waitMs / POLL_MS);
+    this.#user(key).confirm();
     for (let tries = 0; ; tries++) {
       let version = 0;
       const result = await this.#user(key).turn((turn) => {
@@ -101,9 +111,12 @@ export class Pool<State extends UserState> {
     return foldUser(key, this.#fold, seq);
   }
 
-  /** Erases a user, after all earlier turns of this user, from memory and from the store. */
-  erase(key: UserKey): Promise<ErasureReceipt> {
-    return this.#user(key).alone(() => this.#options.store.erase(key));
+  /** Erases a user, after all earlier turns of this user, from the store, and from the memory of every process that shares it. */
+  async erase(key: UserKey): Promise<ErasureReceipt> {
+    const { store, delay, freshMs } = this.#options;
+    const receipt = await this.#user(key).alone(() => store.erase(key));
+    if (store.head !== undefined) await delay(freshMs);
+    return receipt;
   }
 
   metrics(): Readonly<PoolMetrics> {
@@ -130,13 +143,15 @@ export class Pool<State extends UserState> {
   }
 
   #newUser(key: UserKey): HotUser<State> {
-    const { version, snapshotEvery, now } = this.#options;
+    const { version, snapshotEvery, now, freshMs, elapsed } = this.#options;
     const user: HotUser<State> = new HotUser(key, {
       ...this.#fold,
       version,
       snapshotEvery,
       metrics: this.#metrics,
       now,
+      freshMs,
+      elapsed,
       touched: () => this.#touched(user),
       background: (work) => {
         this.#background.add(work);

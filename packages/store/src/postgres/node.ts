@@ -21,8 +21,8 @@ export interface PostgresOptions {
 
 const CONNECT_MS = 5000;
 const SALT_BYTES = 16;
-/** Short enough for the names of statements, and the same with and without quotes. */
-const SCHEMA = /^[a-z_][a-z0-9_]{0,31}$/;
+/** Short enough for PostgreSQL, and the same with and without quotes. */
+const SCHEMA = /^[a-z_][a-z0-9_]{0,47}$/;
 
 /**
  * Opens a schema of a PostgreSQL database as a store, or makes one. Any number of processes may have it open. It needs `pg`, which you install,
@@ -109,7 +109,7 @@ async function loadDriver(): Promise<Pick<typeof import("pg"), "Pool">> {
 /** The name of a schema as it stands in SQL. @throws StoreError `invalid-argument` */
 function quoted(name: string): string {
   if (typeof name === "string" && SCHEMA.test(name)) return `"${name}"`;
-  const remedy = "Pass at most 32 small letters, digits and _, a letter first";
+  const remedy = "Pass at most 48 small letters, digits and _, a letter first";
   throw new StoreError("invalid-argument", "schema", `is ${JSON.stringify(name)}`, remedy);
 }
 

@@ -126,6 +126,10 @@ export class PostgresStore implements Store {
       : corrupt(`user ${key.user}`, `events from ${first} on are missing`);
   }
 
+  head(key: UserKey): Promise<number> {
+    return this.#do(async () => Number((await this.#query("head", [this.#parts.hashes.person(key)]))[0]?.seq ?? 0));
+  }
+
   async snapshot(key: UserKey, seq: number, bytes: Uint8Array): Promise<boolean> {
     this.#checkOpen();
     checkSeq(seq, "seq");

@@ -37,6 +37,8 @@ const TEXTS = {
     )
     SELECT hash FROM moved`,
 
+  head: "SELECT seq FROM person WHERE hash = $1",
+
   people: "SELECT hash, start, seq, snapshot_seq, name FROM person WHERE hash = ANY ($1::bytea[])",
 
   ids: `
@@ -122,7 +124,7 @@ export const TABLES = ["person", "event", "event_id", "snapshot"] as const;
 export function statementsOf(schema: string): Statements {
   const qualified = new RegExp(`\\b(INSERT INTO|UPDATE|DELETE FROM|FROM|JOIN) (${TABLES.join("|")})\\b`, "g");
   const entries = Object.entries(TEXTS).map(([name, text]) => {
-    return [name, { name: `microlora ${schema} ${name}`, text: text.replace(qualified, `$1 ${schema}.$2`) }];
+    return [name, { name: `microlora ${name}`, text: text.replace(qualified, `$1 ${schema}.$2`) }];
   });
   return Object.fromEntries(entries) as Statements;
 }
