@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { call, clickOf, DOCUMENTS, startChild } from "./child.mjs";
-import { checkLedger, liveStates, report } from "./ledger.mjs";
+import { checkLedger, liveStates, report, usersOf } from "./ledger.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "microlora-full-"));
 const mount = (options) => execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder]);
@@ -45,7 +45,7 @@ try {
   const live = await liveStates(url, users);
   child.kill("SIGTERM");
   await exited;
-  const ledger = await checkLedger(join(folder, "users"), acked, live);
+  const ledger = await checkLedger(await usersOf(join(folder, "users")), acked, live);
   report("disk full", { ...counts, statuses: Object.fromEntries(statuses), ...ledger });
   if (counts.readsRefused > 0) process.exitCode = 1;
 } finally {

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { call, clickOf, DOCUMENTS, startChild } from "./child.mjs";
-import { checkLedger, liveStates, report } from "./ledger.mjs";
+import { checkLedger, liveStates, report, usersOf } from "./ledger.mjs";
 
 const EVENTS = Number(process.argv[2] ?? 100_000);
 const USERS = 100;
@@ -51,6 +51,6 @@ await Promise.all(users.map(client));
 const live = await liveStates(url, users);
 child.kill("SIGTERM");
 await exited;
-report("duplicates", { ...counts, ...(await checkLedger(data, acked, live)) });
+report("duplicates", { ...counts, ...(await checkLedger(await usersOf(data), acked, live)) });
 if (counts.conflicts !== counts.otherPayload || counts.otherAnswer > 0) process.exitCode = 1;
 rmSync(data, { recursive: true });

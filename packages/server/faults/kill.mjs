@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { call, clickOf, DOCUMENTS, startChild } from "./child.mjs";
-import { checkLedger, liveStates, report } from "./ledger.mjs";
+import { checkLedger, liveStates, report, usersOf } from "./ledger.mjs";
 
 const LOOPS = Number(process.argv[2] ?? 1000);
 const END = performance.now() + 60_000 * Number(process.argv[3] ?? 240);
@@ -78,5 +78,5 @@ child.kill("SIGTERM");
 await exited;
 counts.longestGapMs = Math.round(counts.longestGapMs);
 counts.seconds = Math.round((performance.now() - started) / 1000);
-report("kill -9", { ...counts, ...(await checkLedger(data, acked, live)) });
+report("kill -9", { ...counts, ...(await checkLedger(await usersOf(data), acked, live)) });
 rmSync(data, { recursive: true });

@@ -1,4 +1,4 @@
-/** What must be true of a folder after any fault: nothing that was acknowledged is lost, learned twice, or changed. */
+/** What must be true of a store after any fault: nothing that was acknowledged is lost, learned twice, or changed. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { loadEmbedder } from "@microlora/embed";
@@ -10,19 +10,18 @@ const MIB = 1024 * 1024;
 const hashOf = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
 /**
- * Compares a folder whose service is stopped with what clients were told.
+ * Compares the store of users of services that are stopped with what clients were told, and closes it.
  * @param acked seq by event id
  * @param live SHA-256 of a user's state as the service gave it, by user
  * @returns counts; all but the first three must be zero
  */
-export async function checkLedger(data, acked, live) {
-  const store = await openSqliteStore(join(data, "users.sqlite"));
+export async function checkLedger(store, acked, live) {
   const runtime = await Runtime.create({ kernels: "simd", memoryBytes: 128 * MIB });
   const people = personalUsers({ runtime, embedder: await loadEmbedder() });
   const counts = { acked: acked.size, users: 0, events: 0, lost: 0, twice: 0, gaps: 0, otherState: 0 };
   const found = new Map();
   try {
-    await store.verify();
+    await store.verify?.();
     const pool = await openPool({ store, memoryBytes: 64 * MIB, ...people });
     for (const { user, seq } of await allUsers(store)) {
       const key = userKey("default", user);
@@ -69,6 +68,11 @@ export async function liveStates(url, users) {
     if (answer.ok) live.set(user, hashOf(new Uint8Array(await answer.arrayBuffer())));
   }
   return live;
+}
+
+/** The store of users in a folder, whose service is stopped. */
+export function usersOf(data) {
+  return openSqliteStore(join(data, "users.sqlite"));
 }
 
 /** Prints counts, and fails where something was lost. */

@@ -5,6 +5,11 @@ import type { Limits } from "./http/context.js";
 export interface ServiceOptions {
   /** The folder of users, documents and keys; it is made if it is not there. */
   readonly data: string;
+  /**
+   * The address of a PostgreSQL database, such as `postgres://user:password@host:5432/database`, for users and documents in place of the folder.
+   * Any number of services may share it. It needs `pg`.
+   */
+  readonly database?: string;
   /** Documents to put into the index `documents` at the start: a text on each line, or NDJSON of `{ id, text | vector, payload? }`. */
   readonly documents?: string;
   /** A language model: a GGUF file, or a folder with an ONNX file and its tokenizer. It needs `ort`. */

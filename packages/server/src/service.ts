@@ -43,11 +43,11 @@ const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/;
 
 /**
  * Opens the folder of a service and listens.
- * @throws ServiceError `invalid-option`; StoreError as `openSqliteStore`; ChatError where the language model cannot be opened; an error of
+ * @throws ServiceError `invalid-option`; StoreError as `openSqliteStore` and `openPostgresStore`; ChatError where the language model cannot be opened; an error of
  * the system where the port is taken
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const { data, host = "127.0.0.1", logLevel = "info", now = Date.now } = options;
+  const { data, database, host = "127.0.0.1", logLevel = "info", now = Date.now } = options;
   const numbers = numbersOf(options);
   const keys = new Keys(join(data, FILES.keys), now);
   const isOpen = keys.list().length === 0;
@@ -58,7 +58,15 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const embedder = await loadEmbedder();
   const { userBytes, indexBytes, shownMinutes, shownBytes } = numbers;
   const shown = { milliseconds: shownMinutes * 60_000, bytes: shownBytes };
-  const home = await openHome({ data, embedder, userBytes, indexBytes, shown, now });
+  const home = await openHome({
+    data,
+    ...(database !== undefined && { database }),
+    embedder,
+    userBytes,
+    indexBytes,
+    shown,
+    now,
+  });
   try {
     if (options.documents !== undefined) await loadDocuments(home, options.documents);
     const language = await openLanguageModel(options);

@@ -11,6 +11,8 @@ Embeddings, search and feedback over HTTP, learned per user and kept in a folder
 baseURL http://127.0.0.1:8080/v1, model "microlora:USER". GET /openapi.json lists all routes; / shows its state.
 
 --data FOLDER               users, documents, keys (default "./users"); it is made if it is not there
+--database URL              users and documents in PostgreSQL, which several services may share, in place of the folder:
+                            postgres://user:password@host:5432/database; needs "npm install pg"
 --documents FILE            a text on each line, or NDJSON of { id, text | vector, payload? }, put into the index
                             "documents" once
 --model MODEL               a language model for /v1/chat/completions: a GGUF file, or a folder with an ONNX file

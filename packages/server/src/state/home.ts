@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TextEmbedder } from "@microlora/embed";
 import { openPool, type PersonalUser, type Pool, personalUsers, type Store } from "@microlora/store";
+import { openPostgresStore } from "@microlora/store/postgres";
 import { openSqliteStore } from "@microlora/store/sqlite";
 import { Runtime } from "microlora";
 import { type DocumentIndex, documentIndexes } from "./document-index.js";
@@ -11,6 +12,8 @@ import { type ShownLimits, ShownRequests } from "./shown-requests.js";
 export interface HomeOptions {
   /** The folder; it is made if it is not there. */
   readonly data: string;
+  /** The address of a PostgreSQL database that has users and documents in place of the folder. */
+  readonly database?: string;
   readonly embedder: TextEmbedder;
   /** Bytes of memory for users in use. */
   readonly userBytes: number;
@@ -18,8 +21,6 @@ export interface HomeOptions {
   readonly indexBytes: number;
   readonly shown: ShownLimits;
   readonly now: () => number;
-  /** Makes the store of a file; SQLite by default. */
-  readonly openStore?: (path: string) => Promise<Store>;
 }
 
 /** Documents between two snapshots of an index are many, since a snapshot holds all of them. */
@@ -38,7 +39,7 @@ export interface Home {
   readonly shown: ShownRequests;
   /** Where backups lie. */
   readonly backups: string;
-  /** Copies everything into a new folder below `data/backups`. @returns its path */
+  /** Copies everything: into a new folder below `data/backups`, or within the database into new schemas. @returns where it is */
   backup(): Promise<string>;
   /** Waits for what is under way, and closes the files. */
   close(): Promise<void>;
@@ -46,14 +47,46 @@ export interface Home {
 
 export const FILES = { users: "users.sqlite", documents: "documents.sqlite", keys: "keys.json" } as const;
 
-/** Opens the folder of a service. @throws StoreError, MicroLoraError `memory-full` */
+/** Where the two stores of a service are, and where their copies go. */
+interface Places {
+  open(name: StoreName): Promise<Store>;
+  /** A new place, and those of the two stores in it. */
+  newCopy(at: Date): Promise<{ readonly place: string; readonly of: { readonly [K in StoreName]: string } }>;
+}
+type StoreName = "users" | "documents";
+
+function inFolder(data: string, backups: string): Places {
+  return {
+    open: (name) => openSqliteStore(join(data, FILES[name])),
+    async newCopy(at) {
+      const place = join(backups, at.toISOString().replaceAll(":", "-"));
+      await mkdir(place, { recursive: true });
+      return { place, of: { users: join(place, FILES.users), documents: join(place, FILES.documents) } };
+    },
+  };
+}
+
+function inDatabase(url: string): Places {
+  const schemaOf = (name: StoreName) => `microlora_${name}`;
+  return {
+    open: (name) => openPostgresStore(url, { schema: schemaOf(name) }),
+    async newCopy(at) {
+      const stamp = at.toISOString().replaceAll(/[^0-9]/g, "");
+      const of = { users: `${schemaOf("users")}_${stamp}`, documents: `${schemaOf("documents")}_${stamp}` };
+      return { place: `schemas ${of.users} and ${of.documents}`, of };
+    },
+  };
+}
+
+/** Opens what a service keeps. @throws StoreError, MicroLoraError `memory-full` */
 export async function openHome(options: HomeOptions): Promise<Home> {
-  const { data, embedder, now, openStore = openSqliteStore } = options;
+  const { data, database, embedder, now } = options;
   mkdirSync(data, { recursive: true });
   const backups = join(data, "backups");
+  const places = database === undefined ? inFolder(data, backups) : inDatabase(database);
   const [userRuntime, indexRuntime] = await Promise.all([options.userBytes, options.indexBytes].map(createRuntime));
-  const userStore = await openStore(join(data, FILES.users));
-  const indexStore = await openStore(join(data, FILES.documents)).catch(async (error) => {
+  const userStore = await places.open("users");
+  const indexStore = await places.open("documents").catch(async (error) => {
     await userStore.close();
     throw error;
   });
@@ -76,11 +109,10 @@ export async function openHome(options: HomeOptions): Promise<Home> {
     shown: new ShownRequests(options.shown, now),
     backups,
     async backup() {
-      const folder = join(backups, new Date(now()).toISOString().replaceAll(":", "-"));
-      await mkdir(folder, { recursive: true });
-      await userStore.backup(join(folder, FILES.users));
-      await indexStore.backup(join(folder, FILES.documents));
-      return folder;
+      const { place, of } = await places.newCopy(new Date(now()));
+      await userStore.backup(of.users);
+      await indexStore.backup(of.documents);
+      return place;
     },
     async close() {
       await Promise.all([users.close(), indexes.close()]);

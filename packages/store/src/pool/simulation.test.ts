@@ -45,12 +45,14 @@ function scheduled(store: Store, s: fc.Scheduler, nextFate: () => Fate): Store {
   const failing = { append: true, load: true, find: true, head: true, snapshot: true, erase: true } as const;
   return new Proxy(store, {
     get(target, name: keyof Store) {
-      if (!(name in failing)) return Reflect.get(target, name).bind(target);
+      if (!(name in failing)) return Reflect.get(target, name)?.bind(target);
       return async (...args: unknown[]) => {
         const fate = nextFate();
         await s.schedule(Promise.resolve(), `${name} arrives`);
         if (fate === "lost") throw new StoreError("disk-full", "simulation", "is full", "Make room");
-        const value = await (target[name as keyof typeof failing] as (...args: unknown[]) => Promise<unknown>)(...args);
+        const value = await (target[name as keyof typeof failing]! as (...args: unknown[]) => Promise<unknown>)(
+          ...args,
+        );
         await s.schedule(Promise.resolve(), `${name} answers`);
         if (fate === "in doubt") throw new StoreError("io-error", "simulation", "is in doubt", "Ask");
         return value;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe } from "vitest";
+import { Cluster, POSTGRES_PROGRAMS } from "../../cluster/cluster.mjs";
 import { describeHome, type Home } from "../contract/conformance.test-support.js";
 import { testAgainstModel } from "../contract/stateful.test-support.js";
 import { openMemoryStore } from "../memory/memory-store.js";
-import { Cluster, POSTGRES_PROGRAMS } from "./cluster.test-support.js";
 import { openPostgresStore } from "./node.js";
 
 /** Sequences of calls; a schema for each takes a while, so there are fewer than for other homes. */

@@ -1,10 +1,10 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Cluster, POSTGRES_PROGRAMS } from "../../cluster/cluster.mjs";
 import { type TenantId, userKey } from "../contract/keys.js";
 import { collect, fill, sampleEvent, text } from "../contract/samples.test-support.js";
 import type { AppendOutcome, Store } from "../contract/store.js";
-import { Cluster, POSTGRES_PROGRAMS } from "./cluster.test-support.js";
 import { openPostgresStore } from "./node.js";
 
 const ann = userKey("tenant", "ann");

@@ -9,7 +9,7 @@ const DEBIAN = "/usr/lib/postgresql";
 /** The folder of PostgreSQL's programs; undefined where there are none. `POSTGRES=required` makes that an error. */
 export const POSTGRES_PROGRAMS = findPrograms();
 
-function findPrograms(): string | undefined {
+function findPrograms() {
   const versions = existsSync(DEBIAN) ? readdirSync(DEBIAN).sort((a, b) => Number(b) - Number(a)) : [];
   const folders = [
     ...versions.map((version) => join(DEBIAN, version, "bin")),
@@ -20,20 +20,19 @@ function findPrograms(): string | undefined {
   return found;
 }
 
-/** A PostgreSQL of one's own, on a port that nobody else has. */
+/** A PostgreSQL of one's own, on a port that nobody else has: for tests, faults and trying out. */
 export class Cluster {
-  readonly url: string;
-  readonly #folder: string;
-  readonly #port: number;
+  #folder;
+  #port;
 
-  private constructor(folder: string, port: number) {
+  constructor(folder, port) {
     this.#folder = folder;
     this.#port = port;
     this.url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   }
 
-  /** Makes and starts one. */
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<Cluster> {
+  /** Makes and starts one. @param settings of postgresql.conf */
+  static async start(settings = {}) {
     const folder = mkdtempSync(join(tmpdir(), "microlora-postgres-"));
     // PostgreSQL does not run as root; whoever it runs as has to reach the folder.
     chmodSync(folder, 0o777);
@@ -43,51 +42,38 @@ export class Cluster {
     return cluster;
   }
 
-  get #data(): string {
+  get #data() {
     return join(this.#folder, "data");
   }
 
-  startServer(settings: Readonly<Record<string, string>> = {}): void {
+  startServer(settings = {}) {
     const all = { port: `${this.#port}`, listen_addresses: "127.0.0.1", unix_socket_directories: "", ...settings };
     const options = Object.entries(all).map(([name, value]) => `-c ${name}='${value}'`);
-    this.#run(
-      ...[
-        "pg_ctl",
-        "-D",
-        this.#data,
-        "-l",
-        join(this.#folder, "log"),
-        "-w",
-        "-t",
-        "60",
-        "-o",
-        options.join(" "),
-        "start",
-      ],
-    );
+    const log = join(this.#folder, "log");
+    this.#run("pg_ctl", "-D", this.#data, "-l", log, "-w", "-t", "60", "-o", options.join(" "), "start");
   }
 
-  /** `immediate` is what a crash does to it. */
-  stopServer(mode: "fast" | "immediate"): void {
+  /** @param mode `fast`, or `immediate`, which is what a crash does */
+  stopServer(mode) {
     this.#run("pg_ctl", "-D", this.#data, "-w", "-m", mode, "stop");
   }
 
-  remove(): void {
+  remove() {
     this.stopServer("immediate");
     rmSync(this.#folder, { recursive: true });
   }
 
-  #run(...[program, ...args]: string[]): void {
-    const command = [join(POSTGRES_PROGRAMS!, program!), ...args];
+  #run(program, ...args) {
+    const command = [join(POSTGRES_PROGRAMS, program), ...args];
     if (process.getuid?.() === 0) command.unshift("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups");
-    execFileSync(command[0]!, command.slice(1), { cwd: this.#folder, stdio: ["ignore", "ignore", "pipe"] });
+    execFileSync(command[0], command.slice(1), { cwd: this.#folder, stdio: ["ignore", "ignore", "pipe"] });
   }
 }
 
-function freePort(): Promise<number> {
+function freePort() {
   return new Promise((resolve) => {
     const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { readonly port: number };
+      const { port } = server.address();
       server.close(() => resolve(port));
     });
   });
