@@ -14,8 +14,9 @@ const MIB = 1024 * 1024;
 export function startChild(data, { before = [], options = {} } = {}) {
   const [command, ...args] = [...before, process.execPath, SELF, data, JSON.stringify(options)];
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
-  process.once("exit", () => child.kill("SIGKILL"));
-  const exited = new Promise((resolve) => child.once("exit", resolve));
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  const exited = new Promise((resolve) => child.once("exit", resolve)).then(() => process.off("exit", kill));
   const url = new Promise((resolve, reject) => {
     let said = "";
     child.stdout.on("data", (chunk) => {
