@@ -123,7 +123,7 @@ export class Recall {
   /** Tokens of an answer with the one that ends it. */
   tokensOf(answer: string): readonly number[] {
     const [end] = this.tokenizer.ends;
-    return [...this.tokenizer.encode(answer), ...(end === undefined ? [] : [end])];
+    return [...this.tokenizer.encodeText(answer), ...(end === undefined ? [] : [end])];
   }
 
   #embed(text: string): Float32Array {

@@ -39,6 +39,8 @@ export class ChatTokenizer {
   readonly #tokenizer: Tokenizer;
   readonly #template: Template | undefined;
   readonly #names: Readonly<Record<string, string>>;
+  /** Finds special tokens; undefined if there are none. */
+  readonly #specials: RegExp | undefined;
 
   /** @throws ChatError `unsupported-tokenizer` */
   constructor({ json, config, generation = {} }: TokenizerFiles) {
@@ -46,6 +48,7 @@ export class ChatTokenizer {
     const template = templateOf(config.chat_template);
     this.#template = template === undefined ? undefined : parse(template);
     this.#names = namesOf(config);
+    this.#specials = specialsOf(json);
     const own = [generation.eos_token_id ?? []].flat();
     const named = [this.#names.eos_token, ...TURN_ENDS].map((name) => this.#idOf(name));
     this.ends = new Set([...own, ...named].filter((id) => id !== undefined));
@@ -76,9 +79,27 @@ export class ChatTokenizer {
     return this.#template !== undefined;
   }
 
-  /** Tokens of a text, special ones in it included, and none around it. */
-  encode(text: string): readonly number[] {
-    return text === "" ? [] : this.#tokenizer.encode(text, { add_special_tokens: false }).ids;
+  /** Tokens of what {@link render} wrote, special ones in it included, and none around it. */
+  encode(prompt: string): readonly number[] {
+    return prompt === "" ? [] : this.#tokenizer.encode(prompt, { add_special_tokens: false }).ids;
+  }
+
+  /** Tokens of a text that somebody wrote, none of them special. */
+  encodeText(text: string): readonly number[] {
+    return this.encode(this.#asText(text));
+  }
+
+  /** A text in which special tokens are broken by a space, so that nobody ends a turn, or begins another one, by typing its token. */
+  #asText(text: string): string {
+    const specials = this.#specials;
+    if (specials === undefined) return text;
+    let broken = text;
+    // What is broken may stand beside what completes another one, so until nothing changes.
+    for (let before = ""; before !== broken; ) {
+      before = broken;
+      broken = broken.replaceAll(specials, ([first, ...rest]) => `${first} ${rest.join("")}`);
+    }
+    return broken;
   }
 
   /** The text of tokens, without special ones. */
@@ -92,7 +113,7 @@ export class ChatTokenizer {
   }
 
   /**
-   * A conversation as the model was trained to see it, up to where the answer begins.
+   * A conversation as the model was trained to see it, up to where the answer begins. Special tokens that somebody typed are broken by a space.
    * @throws ChatError `no-chat-template` if the model has none, or if it refuses the conversation
    */
   render(messages: readonly Message[]): string {
@@ -105,12 +126,25 @@ export class ChatTokenizer {
       );
     }
     try {
-      return this.#template.render({ messages, add_generation_prompt: true, ...this.#names });
+      const plain = messages.map(({ role, content }) => ({ role: this.#asText(role), content: this.#asText(content) }));
+      return this.#template.render({ messages: plain, add_generation_prompt: true, ...this.#names });
     } catch (cause) {
       const problem = `the model's template refuses it: ${cause instanceof Error ? cause.message : cause}`;
       throw new ChatError("no-chat-template", "messages", problem, "Change the order of roles", { cause });
     }
   }
+}
+
+/** Tokens of a tokenizer.json that no text may give; a single character is nobody's secret. */
+function specialsOf({ added_tokens: added }: TokenizerJson): RegExp | undefined {
+  const tokens = (Array.isArray(added) ? added : []) as readonly {
+    readonly content?: unknown;
+    readonly special?: unknown;
+  }[];
+  const names = tokens.filter(({ special }) => special === true).map(({ content }) => String(content));
+  const long = names.filter((name) => name.length > 1).sort((a, b) => b.length - a.length);
+  if (long.length === 0) return undefined;
+  return new RegExp(long.map((name) => name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("|"), "g");
 }
 
 function build(json: TokenizerJson, config: TokenizerConfig): Tokenizer {
