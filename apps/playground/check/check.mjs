@@ -119,6 +119,8 @@ async function byKeyboard(page) {
   await page.waitForSelector("text=/^Learned/");
   await page.focus("#tab-search");
   await page.keyboard.press("ArrowRight");
+  await page.waitForSelector(".forgetting");
+  await page.keyboard.press("ArrowRight");
   await page.waitForSelector(".yours");
   await axe(page, "your documents");
   await picture(page, "yours");
@@ -142,6 +144,44 @@ async function ownDocuments(page) {
 }
 
 /** The second tab does not write, says so, and takes over when asked. */
+/** Four tastes are learned in turn; the table fills, and more rank keeps more. */
+async function forgetting(page) {
+  await page.click("#tab-forget");
+  const cells = () =>
+    page.$$eval(".matrix tbody tr", (rows) =>
+      rows.map((row) => [...row.querySelectorAll("td")].map((cell) => cell.textContent)),
+    );
+  const kept = [];
+  for (const rank of ["1", "8"]) {
+    await page.click(`.choice label:has-text("${rank}") input`);
+    await page.waitForFunction(() => document.querySelector("[role=status]")?.textContent.startsWith("Round 0"));
+    assert.equal(
+      (await cells()).flat().filter((text) => text !== "").length,
+      4,
+      "at first, only the row before learning",
+    );
+    await page.click("text=One round");
+    await page.waitForFunction(() => document.querySelector("[role=status]")?.textContent.startsWith("Round 1 "));
+    await page.click("text=Play");
+    await page.waitForSelector("text=at the end", { timeout: 30_000 });
+    const matrix = (await cells()).map((row) => row.map(Number));
+    assert(matrix.length === 5 && matrix.flat().every((value) => value >= 0 && value <= 1), "each cell is a share");
+    const own = matrix[0].map((_, i) => matrix[i + 1][i]);
+    const sum = (values) => values.reduce((a, b) => a + b);
+    assert(sum(own) > sum(matrix[0]) + 0.5, `what is taught is found: ${own}, ${matrix[0]} before`);
+    kept.push(sum(matrix[4]));
+  }
+  assert(kept[1] > kept[0], `rank 8 keeps more than rank 1: ${kept}`);
+  await page.setViewportSize({ width: 360, height: 860 });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert(wide <= 360, `at 360 pixels the page is ${wide} wide`);
+  await picture(page, "forgetting-narrow");
+  await page.setViewportSize({ width: 1280, height: 860 });
+  await picture(page, "forgetting");
+  await axe(page, "forgetting");
+  await page.click("#tab-search");
+}
+
 async function twoTabs() {
   const second = await opened();
   await second.waitForSelector("text=/Another tab/");
@@ -195,6 +235,7 @@ try {
   await usersAreApart(first);
   await byKeyboard(first.page);
   await ownDocuments(first.page);
+  await forgetting(first.page);
   await twoTabs();
   await looksRight();
   await offline(first.page);

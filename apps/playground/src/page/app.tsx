@@ -5,12 +5,13 @@ import { en, type Text } from "../text/en.js";
 import type { Session, Status } from "../worker/session.js";
 import type { Keeping } from "../worker/shelf.js";
 import { About } from "./about.js";
+import { ForgetTab } from "./forget-tab.js";
 import { replayed } from "./link.js";
 import { SearchTab } from "./search-tab.js";
 import { startSession } from "./session.js";
 import { YoursTab } from "./yours-tab.js";
 
-const TABS = ["search", "yours", "about"] as const;
+const TABS = ["search", "forget", "yours", "about"] as const;
 type Tab = (typeof TABS)[number];
 
 export function App() {
@@ -85,6 +86,7 @@ export function App() {
           {tab === "search" && (
             <SearchTab text={text} session={session.current} status={status} onStatus={setStatus} percent={percent} />
           )}
+          {tab === "forget" && status && <ForgetTab text={text} session={session.current!} />}
           {tab === "yours" && status && (
             <YoursTab
               text={text}

@@ -3,7 +3,7 @@ import type { Text } from "./en.js";
 export const de: Text = {
   title: "Eine Suche, die aus deinem Klick lernt",
   lead: "In diesem Tab, in Mikrosekunden. Nichts verlässt dein Gerät, und ein Knopf vergisst alles.",
-  tabs: { search: "Suche", yours: "Deine Dokumente", about: "Was ist das?" },
+  tabs: { search: "Suche", forget: "Vergessen", yours: "Deine Dokumente", about: "Was ist das?" },
   corpora: { emoji: "Emoji", icons: "Symbole", own: "Deine Dokumente" },
   loading: (percent) => `Der Embedder wird geladen: ${percent} %`,
   failed: (why) => `Die Seite konnte nicht starten. ${why}`,
@@ -60,6 +60,29 @@ export const de: Text = {
     "other-tab": "Ein anderer Tab lernt und speichert. Was du hier wählst, bleibt nicht.",
     takeOver: "Hier speichern",
     memory: (why) => `Dieser Browser behält nichts für die Seite; was du lehrst, endet mit dem Tab. ${why}`,
+  },
+  forgetTab: {
+    lead: "Jemand hat vier Vorlieben und bringt sie eine nach der anderen bei. Die Gewichte, die die zweite lernen, müssen die erste behalten. Hier lernen sie, in diesem Tab, während du zusiehst.",
+    rank: "Rang",
+    ewc: "EWC",
+    recall: "Gedächtnis",
+    hints: {
+      ewc: "Jedes Gewicht wird dort gehalten, wo es war, so fest, wie es für frühere Vorlieben wichtig war.",
+      recall: "Anfragen werden einzeln behalten, wie in der Suche dieser Seite.",
+    },
+    play: "Abspielen",
+    pause: "Anhalten",
+    step: "Eine Runde",
+    reset: "Von vorn",
+    tastes: ["Farben meinen Herzen", "Tiere meinen Gesichter", "Berufe meinen Frauen", "Zahlen meinen Uhren"],
+    before: "vorher",
+    after: (taste) => `nach „${taste}“`,
+    caption: "Wie gut jede Vorliebe gefunden wird, mit Wörtern, die nicht beigebracht wurden",
+    now: (round, rounds, taste) => `Runde ${round} von ${rounds}: Vorliebe ${Math.min(taste + 1, 4)} von 4.`,
+    over: ({ before, learned, kept }) =>
+      `Gefunden: vorher ${before.toFixed(2)}, gleich nach jeder Vorliebe ${learned.toFixed(2)}, am Ende ${kept.toFixed(2)}. Vergessen: ${(learned - kept).toFixed(2)}.`,
+    reading:
+      "1.00 heißt: Der erste Treffer ist der gemeinte. Jede Zeile ist ein Zeitpunkt, jede Spalte eine Vorliebe. Lies eine Spalte von der umrahmten Zelle abwärts: Wo Zahlen fallen, wurde etwas vergessen.",
   },
   yours: {
     lead: "Ein Dokument je Zeile, oder eine CSV-Datei mit dem Titel in der ersten Spalte. Sie bleiben in diesem Tab.",

@@ -2,7 +2,7 @@
 export const en = {
   title: "A search that learns from your click",
   lead: "In this tab, in microseconds. Nothing leaves your device, and one button forgets it.",
-  tabs: { search: "Search", yours: "Your documents", about: "What is this?" },
+  tabs: { search: "Search", forget: "Forgetting", yours: "Your documents", about: "What is this?" },
   corpora: { emoji: "Emoji", icons: "Icons", own: "Your documents" },
   loading: (percent: number) => `Loading the embedder: ${percent} %`,
   failed: (why: string) => `The page could not start. ${why}`,
@@ -59,6 +59,30 @@ export const en = {
     "other-tab": "Another tab is learning and saving. What you choose here is not kept.",
     takeOver: "Save here instead",
     memory: (why: string) => `This browser keeps nothing for the page, so what you teach ends with the tab. ${why}`,
+  },
+  forgetTab: {
+    lead: "One person has four tastes, and teaches them one after the other. The weights that learn the second have to keep the first. Here they learn, in this tab, while you watch.",
+    rank: "Rank",
+    ewc: "EWC",
+    recall: "Recall",
+    hints: {
+      ewc: "Each weight is held where it was, as strongly as it mattered to earlier tastes.",
+      recall: "Queries are kept one by one, as in the search of this page.",
+    },
+    play: "Play",
+    pause: "Pause",
+    step: "One round",
+    reset: "Start again",
+    tastes: ["colours mean hearts", "animals mean faces", "jobs mean women", "numbers mean clocks"],
+    before: "before",
+    after: (taste: string) => `after “${taste}”`,
+    caption: "How well each taste is found, by words that were not taught",
+    now: (round: number, rounds: number, taste: number) =>
+      `Round ${round} of ${rounds}: taste ${Math.min(taste + 1, 4)} of 4.`,
+    over: ({ before, learned, kept }: { before: number; learned: number; kept: number }) =>
+      `Found ${before.toFixed(2)} before, ${learned.toFixed(2)} right after each taste, ${kept.toFixed(2)} at the end. Forgotten: ${(learned - kept).toFixed(2)}.`,
+    reading:
+      "1.00 means that the first hit is the one that is meant. Each row is a moment, each column a taste. Read a column downwards from its framed cell: where numbers fall, something was forgotten.",
   },
   yours: {
     lead: "One document a line, or a CSV file whose first column is the title. They stay in this tab.",

@@ -1,6 +1,7 @@
 import { loadEmbedder, type TextEmbedder } from "@microlora/embed";
 import { Runtime } from "microlora";
 import { type Corpus, DEPTH, type Entry, fetchEntries, foundOf, makeCorpus } from "./corpus.js";
+import { type Forgetting, ForgettingExperiment, type ForgettingOptions } from "./forgetting.js";
 import { mapOf, type Nearby } from "./nearby.js";
 import { EAGERNESS, Person, type Saved } from "./person.js";
 import { type Keeping, Shelf } from "./shelf.js";
@@ -62,6 +63,8 @@ export class Session {
   #corpus!: Corpus;
   #people = new Map<string, Person>();
   #user = FIRST_USER;
+  #emoji: Promise<Corpus> | null = null;
+  #experiment: ForgettingExperiment | null = null;
 
   constructor(told: (keeping: Keeping) => void) {
     this.#shelf = new Shelf(told);
@@ -187,6 +190,24 @@ export class Session {
     this.#add(saved);
     await this.#shelf.put(saved);
     return this.use(saved.name);
+  }
+
+  /** Begins the experiment on forgetting anew, on emoji, whatever the reader searches. */
+  async beginForgetting(options: ForgettingOptions): Promise<Forgetting> {
+    this.#emoji ??= fetchEntries("emoji").then((entries) =>
+      makeCorpus("emoji", entries, this.#embedder, this.#runtime),
+    );
+    const { index, entries } = await this.#emoji;
+    const ids = new Map([...entries.values()].map(({ id, title }) => [title, id]));
+    this.#experiment?.close();
+    const parts = { embedder: this.#embedder, index, runtime: this.#runtime, idOf: (title: string) => ids.get(title)! };
+    this.#experiment = new ForgettingExperiment(options, parts);
+    return this.#experiment.state;
+  }
+
+  /** Learns one more round of the experiment. */
+  learnOn(): Forgetting {
+    return this.#experiment!.step();
   }
 
   status(): Status {
