@@ -20,7 +20,9 @@ export const SECTIONS = [
     text: "Guides",
     documents: [
       ...["bundlers", "react", "next", "workers", "csp", "offline"].map((name) => `docs/guides/${name}.md`),
-      ...["memory", "concurrency", "many-machines", "privacy", "changing-the-embedder"].map((name) => `docs/guides/${name}.md`),
+      ...["memory", "concurrency", "many-machines", "privacy", "changing-the-embedder"].map(
+        (name) => `docs/guides/${name}.md`,
+      ),
       "docs/evaluate.md",
       "docs/learning.md",
       "docs/guides/peft-and-llama-cpp.md",
