@@ -101,6 +101,11 @@ export class Guard<Held = Example> {
     return this.#offered % this.config.share === this.config.share - 1;
   }
 
+  /** Whether the next update may be followed by a comparison. */
+  get isDue(): boolean {
+    return this.#updates + 1 >= this.config.every;
+  }
+
   /** An example was learned from at once. */
   passed(): void {
     this.#offered++;

@@ -60,6 +60,8 @@ export class ModelLearner {
   readonly #cycle: UpdateCycle<GradientRequest>;
   /** The gradients of the request measured last. */
   #measured: Awaited<ReturnType<LoraModel["gradients"]>>["gradients"] = new Map();
+  /** Made when the guard first compares, and kept. */
+  #compared: MicroLora | null = null;
   #updates = 0;
 
   /** @throws MicroLoraError `invalid-config`, `out-of-range`; OnnxError `unsupported-method` for a setting that is the loss's to say */
@@ -172,14 +174,20 @@ export class ModelLearner {
     if (ask.do === "measure") return this.#measure(ask.example);
     if (ask.do === "step") return this.#step();
     if (ask.weights === null) return this.#lossesOf(ask.examples, this.adapter);
-    using accepted = await this.#copyWith(ask.weights);
-    return await this.#lossesOf(ask.examples, accepted);
+    const accepted = await this.#accepted();
+    for (const { module, loraA, loraB } of ask.weights) {
+      const copy = accepted.getAdapter(module)!;
+      copy.loraA.set(loraA);
+      copy.loraB.set(loraB);
+    }
+    return this.#lossesOf(ask.examples, accepted);
   };
 
   async #measure(request: GradientRequest) {
     const examples = this.adapter.config.learning.ewcLambda !== 0;
     const { loss, gradients } = await this.model.gradients(request, { adapter: this.adapter, examples });
     const { gradientNorm } = allowGradients(gradients);
+    if (this.#cycle.guard?.isDue === true) await this.#accepted();
     this.#measured = gradients;
     return { loss, gradientNorm };
   }
@@ -210,14 +218,23 @@ export class ModelLearner {
     }
   }
 
-  /** An adapter with other weights, that will not learn: the one that serves is not touched while they are tried. */
-  #copyWith(states: readonly AdapterState[]): Promise<MicroLora> {
-    const state = this.adapter.exportState();
-    const adapters = states.map(({ module, loraA, loraB }) => ({ module, loraA, loraB, ...UNLEARNED }));
-    const learning = { ...state.config.learning, ...PLAIN };
-    const config = { ...state.config, learning };
-    return MicroLora.fromState({ ...state, config, adapters }, { runtime: this.adapter.runtime });
+  /**
+   * The adapter that has the weights a guard accepted while they are compared, since the one that serves is not touched. It will not learn.
+   * @throws MicroLoraError `memory-full`
+   */
+  async #accepted(): Promise<MicroLora> {
+    this.#compared ??= await copyOf(this.adapter);
+    return this.#compared;
   }
+}
+
+/** A copy that will not learn. */
+function copyOf(adapter: MicroLora): Promise<MicroLora> {
+  const { runtime } = adapter;
+  const state = adapter.exportState();
+  const learning = { ...state.config.learning, ...PLAIN };
+  const adapters = state.adapters.map(({ module, loraA, loraB }) => ({ module, loraA, loraB, ...UNLEARNED }));
+  return MicroLora.fromState({ ...state, enabled: true, config: { ...state.config, learning }, adapters }, { runtime });
 }
 
 const NOTHING: LearnResult = {
