@@ -44,6 +44,7 @@ for (const name of [
   "@microlora/store/postgres",
   "@microlora/server",
   "@microlora/search",
+  "@microlora/evaluate",
   "@microlora/integrations/onnx",
   "@microlora/integrations/openai",
   "@microlora/integrations/pgvector",

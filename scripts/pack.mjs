@@ -16,6 +16,7 @@ export const PACKAGES = [
   "search",
   "integrations",
   "create-microlora",
+  "evaluate",
   "cli",
 ];
 

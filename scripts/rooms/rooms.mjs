@@ -64,12 +64,13 @@ export const PACKAGES = {
   },
   integrations: { packages: ["microlora", "@microlora/search"], rooms: [], files: [] },
   "create-microlora": { packages: [], rooms: [], files: ["main"] },
+  evaluate: { packages: ["microlora"], rooms: [], files: [] },
   cli: {
     packages: [
       ...["microlora", "@microlora/formats", "@microlora/embed", "@microlora/onnx", "@microlora/chat"],
-      ...["@microlora/store", "@microlora/server"],
+      ...["@microlora/store", "@microlora/server", "@microlora/integrations", "@microlora/evaluate"],
     ],
-    rooms: ["demo", "try", "adapters", "chat", "serve"],
+    rooms: ["demo", "try", "adapters", "chat", "serve", "evaluate"],
     files: ["main"],
   },
 };
@@ -86,6 +87,7 @@ export const NAMES = {
   search: "@microlora/search",
   integrations: "@microlora/integrations",
   "create-microlora": "create-microlora",
+  evaluate: "@microlora/evaluate",
   cli: "@microlora/cli",
 };
 

@@ -1,5 +1,3 @@
-import { Personalizer, Runtime } from "microlora";
-import { measuresOf, type Problem, peopleOf } from "./problem.js";
 import {
   type Choice,
   createBase,
@@ -17,7 +15,9 @@ import {
   qualityOf,
   range,
   splitOf,
-} from "./replay/index.js";
+} from "@microlora/evaluate";
+import { Personalizer, Runtime } from "microlora";
+import { measuresOf, type Problem, peopleOf } from "./problem.js";
 
 /** What else is measured of the library's defaults: gains of MRR unless it says otherwise. */
 export interface Extras {

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { loadEmbedder } from "@microlora/embed";
+import { type Matrix, matrixOf } from "@microlora/evaluate";
 import type { Split } from "./problem.js";
-import { type Matrix, matrixOf } from "./replay/index.js";
 
 /** The folder of converted data; nothing of it lies in the repository. */
 export const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "microlora-bench", "people");

@@ -1,19 +1,18 @@
-import { embedTexts, type Films, readJson, readVectors } from "./files.js";
-import type { Problem } from "./problem.js";
 import {
   type Choice,
   centroid,
-  createGauss,
   createRandom,
   type Matrix,
   matrixOf,
   type Named,
+  noisyNames,
   range,
   row,
   rowsOf,
   shuffle,
-  toUnit,
-} from "./replay/index.js";
+} from "@microlora/evaluate";
+import { embedTexts, type Films, readJson, readVectors } from "./files.js";
+import type { Problem } from "./problem.js";
 
 const CANDIDATES = 50;
 const LEAST_CHOICES = 20;
@@ -86,16 +85,6 @@ async function spaceOf(
     genres: rowsOf(all, n, after),
     named: { names: rowsOf(all, after, after + n), halves: rowsOf(all, after + n, after + 2 * n) },
   };
-}
-
-/** Names of items that have no text: their vectors with noise of length 0.5; half names: of length 1. */
-export function noisyNames(items: Matrix): Named {
-  const noisy = (length: number, seed: number) => {
-    const gauss = createGauss(createRandom(seed));
-    const scale = length / Math.sqrt(items.cols);
-    return matrixOf(Array.from(range(items.rows), (i) => toUnit(row(items, i).map((v) => v + scale * gauss()))));
-  };
-  return { names: noisy(0.5, 1), halves: noisy(1, 2) };
 }
 
 /** The chosen item among 49 others that the person never had, in random order. */

@@ -1,5 +1,3 @@
-import { Runtime } from "microlora";
-import { measuresOf, type Problem, peopleOf } from "./problem.js";
 import {
   BASELINES,
   type Baseline,
@@ -7,39 +5,18 @@ import {
   createBase,
   createLearners,
   evaluatePerson,
-  type Interval,
-  interval,
+  known,
   type LearnerOptions,
   type MakeRanker,
   mean,
-  type Outcome,
   type Person,
-  percentChange,
-} from "./replay/index.js";
-import type { Tuned } from "./settings.js";
-
-/** One way to rank, measured on a problem's test people. */
-export interface Row {
-  readonly label: string;
-  /** Of quality on held-out choices. */
-  readonly gain: Interval;
-  /** The gain of the library's defaults above that of this row, person by person. */
-  readonly oursAbove: Interval;
-  /** Share of people for whom quality fell. */
-  readonly harmed: number;
-  /** Change in percent of finding things by name, and by half the name; null without names. */
-  readonly names: number | null;
-  readonly halves: number | null;
-  /** MRR of held-out choices of things chosen before. */
-  readonly repeats: number | null;
-  /** Gain on topics that were not learned from. */
-  readonly otherTopics: number | null;
-  /** Gain of the choices 1 to 10 and 11 to 50 before each was learned from. */
-  readonly first: number | null;
-  readonly later: number | null;
-  readonly microseconds: number;
-  readonly bytes: number | null;
-}
+  type Row,
+  rowOf,
+  type Tuned,
+  valuesOf,
+} from "@microlora/evaluate";
+import { Runtime } from "microlora";
+import { measuresOf, type Problem, peopleOf } from "./problem.js";
 
 /** Everything measured of one problem. */
 export interface Result {
@@ -121,36 +98,4 @@ export async function measure(problem: Problem, tuned: Tuned, most: number): Pro
     rows,
     ablations,
   };
-}
-
-type Single = { readonly [K in keyof Outcome]: Outcome[K] extends number ? K : never }[keyof Outcome];
-
-function valuesOf(outcomes: readonly Outcome[], key: Single): number[] {
-  return outcomes.map((outcome) => outcome[key]);
-}
-
-function rowOf(label: string, own: readonly Outcome[], base: readonly Outcome[], ours: readonly Outcome[]): Row {
-  const gains = own.map(({ heldOut }, i) => heldOut - base[i]!.heldOut);
-  const above = ours.map(({ heldOut }, i) => heldOut - own[i]!.heldOut);
-  const cost = (key: "names" | "halves") => known(percentChange(valuesOf(own, key), valuesOf(base, key)));
-  const onlineGain = (from: number, to: number) =>
-    known(mean(own.map(({ online }, i) => mean(online.slice(from, to)) - mean(base[i]!.online.slice(from, to)))));
-  return {
-    label,
-    gain: interval(gains),
-    oursAbove: interval(above),
-    harmed: mean(gains.map((gain) => (Number.isNaN(gain) ? gain : Number(gain < 0)))),
-    names: cost("names"),
-    halves: cost("halves"),
-    repeats: known(mean(valuesOf(own, "repeats"))),
-    otherTopics: known(mean(own.map(({ otherTopics }, i) => otherTopics - base[i]!.otherTopics))),
-    first: onlineGain(0, 10),
-    later: onlineGain(10, 50),
-    microseconds: mean(valuesOf(own, "microseconds")),
-    bytes: known(mean(valuesOf(own, "bytes"))),
-  };
-}
-
-function known(value: number): number | null {
-  return Number.isNaN(value) ? null : value;
 }

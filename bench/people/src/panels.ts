@@ -1,6 +1,6 @@
+import { centroid, createGauss, createRandom, matrixOf, toUnit } from "@microlora/evaluate";
 import { type Panel, readJson } from "./files.js";
 import type { Problem } from "./problem.js";
-import { centroid, createGauss, createRandom, matrixOf, toUnit } from "./replay/index.js";
 
 const WIDTH = 32;
 

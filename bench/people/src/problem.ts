@@ -1,4 +1,4 @@
-import type { Choice, Measures, Named, Person, Task } from "./replay/index.js";
+import type { Choice, Measures, Named, Person, Task } from "@microlora/evaluate";
 
 /** Users whose choices make vectors and popularity; users to tune on; users who are run once. */
 export type Split = "train" | "tune" | "test";

@@ -2,8 +2,9 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { resolve } from "node:path";
+import type { Row } from "@microlora/evaluate";
 import type { Extras } from "./extras.js";
-import { OURS, type Result, type Row } from "./measure.js";
+import { OURS, type Result } from "./measure.js";
 import { PROBLEMS } from "./problems.js";
 import { loadResult } from "./results.js";
 

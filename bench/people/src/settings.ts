@@ -1,21 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Numbers } from "./replay/index.js";
-
-/** Settings of a baseline on one problem, and their gain on tune people. */
-export interface Chosen {
-  readonly numbers: Numbers;
-  readonly gain: number;
-}
-
-/** The settings that gain most, and those that gain most at a cost of 2 % by name at most. */
-export interface TunedBaseline {
-  readonly free: Chosen;
-  /** null where every setting costs more. */
-  readonly within: Chosen | null;
-}
-
-export type Tuned = Readonly<Record<string, TunedBaseline>>;
+import type { Tuned } from "@microlora/evaluate";
 
 const FILE = resolve(import.meta.dirname, "../settings.json");
 

@@ -1,7 +1,7 @@
+import { type Choice, centroid, createRandom, noisyNames, range, shuffle } from "@microlora/evaluate";
 import { type Groceries, type Lecturers, readJson, readVectors } from "./files.js";
-import { candidates, noisyNames } from "./films.js";
+import { candidates } from "./films.js";
 import type { Problem } from "./problem.js";
-import { type Choice, centroid, createRandom, range, shuffle } from "./replay/index.js";
 
 const CANDIDATES = 50;
 const LEAST_OF_KIND = 5;

@@ -1,8 +1,8 @@
 import { parentPort } from "node:worker_threads";
+import type { Tuned } from "@microlora/evaluate";
 import { type Extras, measureExtras } from "./extras.js";
 import { measure, type Result } from "./measure.js";
 import { PROBLEMS } from "./problems.js";
-import type { Tuned } from "./settings.js";
 import { tune } from "./tuning.js";
 
 /** What a worker does with one problem. */

@@ -21,6 +21,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   keys: async (...given) => (await import("./serve/keys.js")).keys(...given),
   backup: async (...given) => (await import("./serve/backup.js")).backup(...given),
   restore: async (...given) => (await import("./serve/backup.js")).restore(...given),
+  // So are the readers of logs, by those who evaluate.
+  evaluate: async (...given) => (await import("./evaluate/evaluate.js")).evaluate(...given),
   inspect,
   convert,
   merge,
@@ -35,6 +37,7 @@ ${COMMANDS_USAGE}`);
 
 const COMMANDS_USAGE = `microlora try                               search for yourself and see it learn
 microlora chat [MODEL]                      talk to a language model that remembers what you tell it
+microlora evaluate LOG [--documents FILE]   whether it would help the users of a log, beside simple baselines
 microlora serve [--data FOLDER]             embeddings, search and feedback over HTTP, learned per user
 microlora keys add|list|remove              who may call the service
 microlora backup TO, microlora restore FROM the service's folder

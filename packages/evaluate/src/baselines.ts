@@ -44,11 +44,9 @@ const TEMPERATURE = 0.1;
 
 /** The base: cosines alone. */
 export function createBase({ items }: Task): Ranker {
-  let x: Float32Array = new Float32Array(0);
+  const x = new Float64Array(items.cols);
   return inSteps({
-    place(query) {
-      x = query;
-    },
+    place: (query) => x.set(query),
     score: (item) => dotRow(items, item, x),
     learn() {},
   });
@@ -60,11 +58,9 @@ const popularity: Baseline = {
   grid: over("weight", [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 100]),
   make({ items, popularity: counts, rated }, { weight = 1 }) {
     const values = rated ? counts : counts.map((count) => Math.log1p(count));
-    let x: Float32Array = new Float32Array(0);
+    const x = new Float64Array(items.cols);
     return inSteps({
-      place(query) {
-        x = query;
-      },
+      place: (query) => x.set(query),
       score: (item) => dotRow(items, item, x) + weight * values[item]!,
       learn() {},
     });
@@ -131,19 +127,25 @@ const nearestClicked: Baseline = {
   grid: over("weight", [0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5]),
   make({ items }, { weight = 0.1 }) {
     const seen = new Set<number>();
+    const chosen: { readonly item: number; readonly vector: Float64Array }[] = [];
     const nearest = new Float32Array(items.rows);
-    let x: Float32Array = new Float32Array(0);
+    // How many of what was chosen `nearest` knows; an item that nobody asks for costs nothing.
+    const known = new Int32Array(items.rows);
+    const x = new Float64Array(items.cols);
+    const nearestOf = (item: number) => {
+      for (let k = known[item]!; k < chosen.length; k++) {
+        const similarity = chosen[k]!.item === item ? 1 : dotRow(items, item, chosen[k]!.vector);
+        nearest[item] = Math.max(nearest[item]!, similarity);
+      }
+      known[item] = chosen.length;
+      return nearest[item]!;
+    };
     return inSteps({
-      place(query) {
-        x = query;
-      },
-      score: (item) => nearest[item]! + weight * dotRow(items, item, x),
-      learn(_, chosen) {
-        if (seen.has(chosen)) return;
-        seen.add(chosen);
-        const own = row(items, chosen);
-        for (let i = 0; i < items.rows; i++)
-          nearest[i] = Math.max(nearest[i]!, i === chosen ? 1 : dotRow(items, i, own));
+      place: (query) => x.set(query),
+      score: (item) => nearestOf(item) + weight * dotRow(items, item, x),
+      learn(_, item) {
+        if (!seen.has(item)) chosen.push({ item, vector: Float64Array.from(row(items, item)) });
+        seen.add(item);
       },
     });
   },
@@ -200,11 +202,13 @@ const softmaxRegression: Baseline = {
   make({ items }, { rate = 0.1, scale = 10 }) {
     const w = new Float64Array(items.cols);
     let a = scale;
-    let x: Float32Array = new Float32Array(0);
-    const score = (item: number) => a * dotRow(items, item, x) + dotRow(items, item, w);
+    const x = new Float64Array(items.cols);
+    const y = new Float64Array(items.cols);
+    const score = (item: number) => dotRow(items, item, y);
     return inSteps({
       place(query) {
-        x = query;
+        x.set(query);
+        for (let i = 0; i < y.length; i++) y[i] = a * x[i]! + w[i]!;
       },
       score,
       learn(shown, chosen) {
@@ -233,7 +237,7 @@ const leastSquares: Baseline = {
     const w = new Float64Array(n);
     const k = new Float64Array(n);
     const mean = createMean();
-    let x: Float32Array = new Float32Array(0);
+    const x = new Float64Array(n);
     const update = (d: Float32Array, target: number) => {
       for (let i = 0; i < n; i++) k[i] = dotAt(inverse, i * n, d);
       const scale = 1 / (1 + dot(k, d));
@@ -245,9 +249,7 @@ const leastSquares: Baseline = {
       }
     };
     return inSteps({
-      place(query) {
-        x = query;
-      },
+      place: (query) => x.set(query),
       score: (item) => dotRow(items, item, x) + weight * dotRow(items, item, w),
       learn(shown, chosen, rating) {
         update(row(items, chosen), rated ? mean.less(rating!) : 1);

@@ -24,9 +24,11 @@ export interface Person {
   readonly choices: readonly Choice[];
 }
 
-/** Queries for one known item each: row i asks for item i. */
+/** Queries for one known item each. */
 export interface Named {
-  /** By the whole name. */
+  /** Rows of the items that are asked for, and among which they are to be found; every item by default. */
+  readonly items?: Int32Array;
+  /** By the whole name: row k asks for `items[k]`. */
   readonly names: Matrix;
   /** By the first half of the name. */
   readonly halves: Matrix;
@@ -57,9 +59,11 @@ export interface Measures {
   readonly named: Named | null;
   /** Whether people's queries are of several topics. */
   readonly hasTopics: boolean;
+  /** Items that each person asks for by name; 25 by default. */
+  readonly asked?: number;
 }
 
-const NAMES = 25;
+const ASKED = 25;
 const SHOWN = 50;
 const LEARNING_SHARE = 0.8;
 
@@ -143,7 +147,7 @@ const isLearnedTopic = ({ topic }: Choice): boolean => (topic * 7919) % 13 < 6;
 
 /** Everything that is measured of one person. @param seed draws the items that are asked for by name */
 export function evaluatePerson(measures: Measures, person: Person, make: MakeRanker, seed: number): Outcome {
-  const { task, named, hasTopics } = measures;
+  const { task, named, hasTopics, asked = ASKED } = measures;
   const { learning, heldOut } = splitOf(person);
   const ranker = timed(make());
   try {
@@ -153,8 +157,8 @@ export function evaluatePerson(measures: Measures, person: Person, make: MakeRan
     return {
       heldOut: qualityOf(task, ranker, heldOut),
       online,
-      names: named === null ? Number.NaN : byName(task, named.names, ranker, seed),
-      halves: named === null ? Number.NaN : byName(task, named.halves, ranker, seed),
+      names: named === null ? Number.NaN : byName(named.names, itemsOf(task, named), ranker, seed, asked),
+      halves: named === null ? Number.NaN : byName(named.halves, itemsOf(task, named), ranker, seed, asked),
       repeats: task.rated ? Number.NaN : qualityOf(task, ranker, again),
       otherTopics: hasTopics && !task.rated ? onOtherTopics(task, person, make) : Number.NaN,
       microseconds: ranker.microseconds(),
@@ -181,11 +185,14 @@ function timed(ranker: Ranker): Ranker & { microseconds(): number } {
   };
 }
 
-function byName({ items }: Task, queries: Matrix, ranker: Ranker, seed: number): number {
+function itemsOf({ items }: Task, named: Named): Int32Array {
+  return named.items ?? range(items.rows);
+}
+
+function byName(queries: Matrix, items: Int32Array, ranker: Ranker, seed: number, count: number): number {
   const random = createRandom(seed);
-  const everything = range(items.rows);
-  const asked = Array.from({ length: NAMES }, () => Math.floor(random() * items.rows));
-  return mean(asked.map((item) => reciprocal(ranker.scores(row(queries, item), everything), item)));
+  const asked = Array.from({ length: count }, () => Math.floor(random() * items.length));
+  return mean(asked.map((k) => reciprocal(ranker.scores(row(queries, k), items), k)));
 }
 
 function onOtherTopics(task: Task, person: Person, make: MakeRanker): number {

@@ -43,9 +43,25 @@ export function dot(a: Float32Array | Float64Array, b: Float32Array | Float64Arr
   return dotAt(a, 0, b);
 }
 
-/** The product of row i with a vector. */
-export function dotRow(matrix: Matrix, i: number, b: Float32Array | Float64Array): number {
-  return dotAt(matrix.data, i * matrix.cols, b);
+/**
+ * The product of row i with a vector. It takes one type of array, apart from `dotAt`: the engine makes code several times as fast for a loop
+ * that only ever sees one.
+ */
+export function dotRow({ data, cols }: Matrix, i: number, b: Float64Array): number {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let k = 0;
+  const at = i * cols;
+  for (; k + 3 < cols; k += 4) {
+    s0 += data[at + k]! * b[k]!;
+    s1 += data[at + k + 1]! * b[k + 1]!;
+    s2 += data[at + k + 2]! * b[k + 2]!;
+    s3 += data[at + k + 3]! * b[k + 3]!;
+  }
+  for (; k < cols; k++) s0 += data[at + k]! * b[k]!;
+  return s0 + s1 + s2 + s3;
 }
 
 export function toUnit(vector: Float32Array): Float32Array {
