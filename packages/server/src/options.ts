@@ -16,6 +16,12 @@ export interface ServiceOptions {
   readonly model?: string;
   /** The onnxruntime that runs the language model. */
   readonly ort?: unknown;
+  /** The issuer of JSON Web Tokens that are taken in place of keys; it needs `jwtAudience` and `jwtKeys`. */
+  readonly jwtIssuer?: string;
+  /** What tokens are made out to. */
+  readonly jwtAudience?: string;
+  /** The https address of the issuer's JSON Web Key Set, or a file that holds it. */
+  readonly jwtKeys?: string;
   /** The address to listen at; 127.0.0.1 by default. Any other address needs keys. */
   readonly host?: string;
   /** 8080 by default; 0 takes any. */

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { loadEmbedder } from "@microlora/embed";
 import { Keys } from "./auth/keys.js";
+import { Tokens, tokenOptions } from "./auth/tokens.js";
 import { ServiceError } from "./base/errors.js";
 import { createApp } from "./http/app.js";
 import type { App, Context } from "./http/context.js";
@@ -50,7 +51,9 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const { data, database, host = "127.0.0.1", logLevel = "info", now = Date.now } = options;
   const numbers = numbersOf(options);
   const keys = new Keys(join(data, FILES.keys), now);
-  const isOpen = keys.list().length === 0;
+  const ofTokens = tokenOptions(options);
+  const tokens = ofTokens === undefined ? null : new Tokens(ofTokens, now);
+  const isOpen = keys.list().length === 0 && tokens === null;
   if (isOpen && !LOOPBACK.test(host)) {
     const remedy = "Make one with `microlora keys add`, or listen at 127.0.0.1";
     throw new ServiceError("invalid-option", "host", `is ${host}, and there are no keys`, remedy);
@@ -74,6 +77,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const context: Context = {
       home,
       keys,
+      tokens,
       metrics: createMetrics(home),
       limits: limitsOf(numbers),
       language,

@@ -17,6 +17,9 @@ baseURL http://127.0.0.1:8080/v1, model "microlora:USER". GET /openapi.json list
                             "documents" once
 --model MODEL               a language model for /v1/chat/completions: a GGUF file, or a folder with an ONNX file
 --host ADDRESS              default 127.0.0.1; any other needs keys ("microlora keys --help")
+--jwt-issuer ISSUER         JSON Web Tokens of an issuer in place of keys, with the claims "tenant" and "scope"
+--jwt-audience AUDIENCE     what they are made out to
+--jwt-keys URL|FILE         the issuer's key set (JWKS)
 --port PORT                 default 8080
 --log-level LEVEL           debug, info (default), warn, error, silent; no level logs texts or users
 --user-bytes BYTES          memory for users in use (default 536870912)

@@ -3,7 +3,17 @@ import { NUMBERS, type NumberOption, type ServiceOptions } from "@microlora/serv
 import { UsageError } from "../usage-error.js";
 
 /** Options that are texts, beside the numbers. */
-const TEXTS = ["data", "database", "documents", "model", "host", "logLevel"] as const;
+const TEXTS = [
+  "data",
+  "database",
+  "documents",
+  "model",
+  "host",
+  "logLevel",
+  "jwtIssuer",
+  "jwtAudience",
+  "jwtKeys",
+] as const;
 type TextOption = (typeof TEXTS)[number];
 
 export const SETTINGS = [...TEXTS, ...(Object.keys(NUMBERS) as NumberOption[])];

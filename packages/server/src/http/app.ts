@@ -51,7 +51,7 @@ export async function createApp(context: Context, { logLevel, version, isOpen }:
   });
   addLoad(app, context);
   app.decorateRequest("caller");
-  app.addHook("onRequest", async (request) => authenticate(request, context, isOpen));
+  app.addHook("onRequest", (request) => authenticate(request, context, isOpen));
   await app.register(rateLimit, {
     hook: "preParsing",
     max: limits.requestsPerMinute,

@@ -10,11 +10,11 @@ const LOCAL: Caller = { key: "local", tenant: "default", scopes: new Set(SCOPES)
 /** Names of this machine, with or without a port. A page of another site that points its name here does not send them. */
 const LOCAL_HOST = /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/i;
 
-/** Sets the request's caller. @throws ServiceError `unauthorized`, `forbidden` */
-export function authenticate(request: FastifyRequest, { keys }: Context, isOpen: boolean): void {
+/** Sets the request's caller. @throws ServiceError `unauthorized`, `forbidden`, `overloaded` */
+export async function authenticate(request: FastifyRequest, context: Context, isOpen: boolean): Promise<void> {
   const { scope = "admin" } = request.routeOptions.config;
   if (scope === null) return;
-  request.caller = isOpen ? local(request) : keyed(request, keys);
+  request.caller = isOpen ? local(request) : await keyed(request, context);
   if (!request.caller.scopes.has(scope)) throw forbidden(request, scope);
 }
 
@@ -24,11 +24,12 @@ function local({ headers: { host } }: FastifyRequest): Caller {
   throw new ServiceError("unauthorized", "host", "is not this machine, and the service has no keys", remedy);
 }
 
-function keyed({ headers }: FastifyRequest, keys: Context["keys"]): Caller {
+async function keyed({ headers }: FastifyRequest, { keys, tokens }: Context): Promise<Caller> {
   const token = /^Bearer +(\S+)$/i.exec(headers.authorization ?? "")?.[1] ?? headers["x-api-key"];
-  const caller = typeof token === "string" ? keys.callerOf(token) : undefined;
+  const caller = typeof token === "string" ? (keys.callerOf(token) ?? (await tokens?.callerOf(token))) : undefined;
   if (caller !== undefined) return caller;
-  const remedy = "Send `Authorization: Bearer KEY` with a key that `microlora keys add` made";
+  const taken = tokens === null ? "" : ", or a token of the issuer that is set";
+  const remedy = `Send \`Authorization: Bearer KEY\` with a key that \`microlora keys add\` made${taken}`;
   throw new ServiceError("unauthorized", "authorization", "has no key that is known", remedy);
 }
 

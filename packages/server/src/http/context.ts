@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { Chat } from "@microlora/chat";
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from "fastify";
 import type { Caller, Keys, Scope } from "../auth/keys.js";
+import type { Tokens } from "../auth/tokens.js";
 import type { Home } from "../state/home.js";
 import type { Metrics } from "./metrics.js";
 import type { Family } from "./render-error.js";
@@ -11,6 +12,8 @@ import type { Family } from "./render-error.js";
 export interface Context {
   readonly home: Home;
   readonly keys: Keys;
+  /** Tokens of another service, where the service takes them. */
+  readonly tokens: Tokens | null;
   readonly metrics: Metrics;
   readonly limits: Limits;
   /** The language model, where the service has one. */
