@@ -1,7 +1,8 @@
 /**
  * `npm run bench:people`: the library as it ships on the test people of every problem, beside every baseline, into `results/` and
  * docs/results/people.md. Options: `--only=PROBLEM,…`; `--tune` chooses the baselines' settings anew, on tune people; `--people=N`, 120 by
- * default; `--report` writes the document from the results that are there.
+ * default; `--extras` measures drift, long histories, pages of ten and the shared prior alone; `--report` writes the document from the results
+ * that are there.
  */
 import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     only: { type: "string" },
     tune: { type: "boolean", default: false },
     people: { type: "string", default: "120" },
+    extras: { type: "boolean", default: false },
     report: { type: "boolean", default: false },
   },
 });
@@ -58,14 +60,14 @@ if (!values.report) {
   for (const name of names) {
     if (!available.includes(name)) throw new Error(`There is no problem ${name}; there are ${available.join(", ")}`);
   }
-  const untuned = names.filter((name) => values.tune || !(name in readSettings()));
+  const untuned = names.filter((name) => !values.extras && (values.tune || !(name in readSettings())));
   await runAll(
     untuned.map((name) => ({ kind: "tune", name })),
     (done) => done.kind === "tune" && saveSettings(done.name, done.tuned),
   );
   const settings = readSettings();
   const people = Number(values.people);
-  const measured: Job[] = names.map((name) => ({ kind: "measure", name, tuned: settings[name]!, people }));
+  const measured: Job[] = (values.extras ? [] : names).map((name) => ({ kind: "measure", name, tuned: settings[name]!, people }));
   const extras: Job[] = names.filter((name) => WITH_EXTRAS.includes(name)).map((name) => ({ kind: "extras", name }));
   await runAll([...measured, ...extras], (done) => done.kind !== "tune" && saveResult(done));
 }

@@ -54,12 +54,15 @@ async function* read(path: string, delimiter: string, onBytes?: (bytes: number) 
   source.on("error", (error) => parser.destroy(error));
   source.pipe(parser);
   let last = 0;
+  // csv-parse counts a Windows line end in a quoted cell as two.
+  let twice = 0;
   try {
     for await (const { record, info } of parser as AsyncIterable<{
       readonly record: readonly string[];
       readonly info: { readonly lines: number };
     }>) {
-      last = info.lines;
+      twice += record.reduce((sum, cell) => sum + cell.split("\r\n").length - 1, 0);
+      last = info.lines - twice;
       const breaks = record.reduce((sum, cell) => sum + (cell.match(/\r\n|\r|\n/g)?.length ?? 0), 0);
       yield { line: last - breaks, cells: record };
     }

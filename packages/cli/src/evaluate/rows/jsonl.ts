@@ -1,6 +1,9 @@
 import { createInterface } from "node:readline";
+import { EvaluateError } from "../evaluate-error.js";
 import { byteStream } from "./bytes.js";
 import type { FileRow, RowSource } from "./row.js";
+
+const ARRAY = "begins a list";
 
 /** Records whose keys are the columns of the file. */
 const PEEKED = 200;
@@ -9,7 +12,15 @@ const PEEKED = 200;
 export async function openJsonLines(path: string, onBytes?: (bytes: number) => void): Promise<RowSource> {
   const columns = new Set<string>();
   let peeked = 0;
-  for await (const { record } of read(path)) {
+  for await (const { line, record, problem } of read(path)) {
+    if (record === undefined && line === 1 && problem === ARRAY) {
+      throw new EvaluateError(
+        "cannot-read",
+        path,
+        "is one JSON list",
+        "Write an object on each line: jq -c '.[]' does",
+      );
+    }
     if (record === undefined) continue;
     for (const name of Object.keys(record)) columns.add(name);
     if (++peeked >= PEEKED) break;
@@ -45,10 +56,10 @@ function rowOf(line: number, text: string): FileRow {
   try {
     value = JSON.parse(text);
   } catch {
-    return { line, problem: "is not JSON" };
+    return { line, problem: line === 1 && text.startsWith("[") ? ARRAY : "is not JSON" };
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return { line, record: value as Readonly<Record<string, unknown>> };
   }
-  return { line, problem: "is not a JSON object" };
+  return { line, problem: line === 1 && Array.isArray(value) ? ARRAY : "is not a JSON object" };
 }

@@ -55,7 +55,7 @@ export async function openRows(
   try {
     return await FORMATS[name]!(path, onShare);
   } catch (cause) {
-    if (cause instanceof Error && "syscall" in cause) throw cause;
+    if (cause instanceof EvaluateError || (cause instanceof Error && "syscall" in cause)) throw cause;
     const problem = `cannot be read as ${name}: ${cause instanceof Error ? cause.message : cause}`;
     throw new EvaluateError("cannot-read", path, problem, `Pass the --format that it has: ${FORMAT_NAMES.join(", ")}`, {
       cause,
