@@ -67,7 +67,12 @@ if (!values.report) {
   );
   const settings = readSettings();
   const people = Number(values.people);
-  const measured: Job[] = (values.extras ? [] : names).map((name) => ({ kind: "measure", name, tuned: settings[name]!, people }));
+  const measured: Job[] = (values.extras ? [] : names).map((name) => ({
+    kind: "measure",
+    name,
+    tuned: settings[name]!,
+    people,
+  }));
   const extras: Job[] = names.filter((name) => WITH_EXTRAS.includes(name)).map((name) => ({ kind: "extras", name }));
   await runAll([...measured, ...extras], (done) => done.kind !== "tune" && saveResult(done));
 }
