@@ -1,10 +1,10 @@
 // Which documents are pages of the site, in which order, and where.
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
 export const ROOT = join(import.meta.dirname, "../..");
 
-/** Sections of the sidebar. A document that is not there yet has no page. */
+/** Sections of the sidebar. */
 export const SECTIONS = [
   {
     text: "Start",
@@ -27,7 +27,6 @@ export const SECTIONS = [
       "docs/learning.md",
       "docs/guides/peft-and-llama-cpp.md",
       "docs/formats.md",
-      "docs/service.md",
     ],
   },
   {
@@ -40,7 +39,7 @@ export const SECTIONS = [
   },
   {
     text: "Facts",
-    documents: ["docs/platforms.md", "docs/testing.md", "docs/determinism.md", "docs/faults.md", "docs/machines.md"],
+    documents: ["docs/platforms.md", "docs/testing.md"],
   },
   {
     text: "Results",
@@ -48,7 +47,7 @@ export const SECTIONS = [
       "docs/results.md",
       "docs/results/people.md",
       ...["emoji", "learning", "onnx-learning", "onnx-speed", "onnx-corpus"].map((name) => `docs/results/${name}.md`),
-      ...["service", "machines", "faults", "determinism"].map((name) => `docs/results/${name}.md`),
+      ...["service", "faults", "determinism", "remember"].map((name) => `docs/results/${name}.md`),
       "bench/results/speed.md",
       "bench/README.md",
     ],
@@ -57,13 +56,13 @@ export const SECTIONS = [
     text: "The project",
     documents: ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/README.md", "docs/decisions/README.md"],
   },
-].map(({ text, documents }) => ({ text, documents: documents.filter((path) => existsSync(join(ROOT, path))) }));
+];
 
 /** Pages that the sidebar does not list one by one. */
 const UNLISTED = [
   ...readdirSync(join(ROOT, "docs/decisions")).map((name) => `docs/decisions/${name}`),
   "bench/learning/README.md",
-].filter((path) => existsSync(join(ROOT, path)));
+];
 
 /** Every document that is a page. */
 export const DOCUMENTS = [...new Set([...SECTIONS.flatMap(({ documents }) => documents), ...UNLISTED])];
