@@ -15,6 +15,8 @@ export interface AnswerOptions extends SamplingOptions {
   readonly stop?: readonly string[];
   /** Stops generating; the answer ends with `aborted`. */
   readonly signal?: AbortSignal;
+  /** Hears, before the answer is over, why it ends: `stop` at its own end or a stop text, `length` where no more tokens were allowed. */
+  readonly onEnd?: (why: "stop" | "length") => void;
 }
 
 /** A conversation that was read, and who answers it. */
@@ -45,12 +47,13 @@ export async function* generateAnswer(
   { cache, scores, adapter, mixture }: Start,
   options: AnswerOptions,
 ): AsyncGenerator<string, string, void> {
-  const { maxTokens = 256, stop = [], signal } = options;
+  const { maxTokens = 256, stop = [], signal, onEnd } = options;
   const sampling = samplingOf(options);
   const most = Math.min(maxTokens, queue.context - cache.length);
   const text = new TextStream(tokenizer, stop);
   const seen = new Set<number>();
   const pieces: string[] = [];
+  let why: "stop" | "length" = "stop";
   let [count, wake, failure, isOver, isLeft] = [0, () => {}, undefined as unknown, false, false];
   const next = (of: Float32Array): number | undefined => {
     if (signal?.aborted) throw aborted();
@@ -65,7 +68,10 @@ export async function* generateAnswer(
     seen.add(token);
     pieces.push(text.push(token));
     wake();
-    return text.isStopped || count >= most ? undefined : token;
+    if (text.isStopped) return undefined;
+    if (count < most) return token;
+    why = "length";
+    return undefined;
   };
   const done = (error?: unknown) => {
     [isOver, failure] = [true, error];
@@ -86,6 +92,7 @@ export async function* generateAnswer(
       });
     }
     if (failure !== undefined) throw failure;
+    onEnd?.(why);
     const rest = text.end();
     if (rest !== "") yield rest;
     return text.text;

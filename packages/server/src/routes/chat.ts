@@ -59,11 +59,12 @@ export function addChat(app: App, context: Context): void {
       reply.raw.once("close", () => language.chat.leave(request.id));
       const abort = new AbortController();
       reply.raw.once("close", () => abort.abort());
-      const pieces = say(person, body, abort.signal);
+      const ending: Ending = { why: "stop" };
+      const pieces = say(person, body, abort.signal, ending);
       const head = { id: `chatcmpl-${request.id}`, created: Math.floor(context.now() / 1000), model: body.model };
       if (body.stream === true) {
         const first = await pieces.next();
-        const stream = Readable.from(events(first, pieces, head, body, language));
+        const stream = Readable.from(events(first, pieces, { head, body, language, ending }));
         return reply.type("text/event-stream; charset=utf-8").header("cache-control", "no-cache").send(stream);
       }
       let text = "";
@@ -76,7 +77,7 @@ export function addChat(app: App, context: Context): void {
             index: 0,
             message: { role: "assistant", content: text, refusal: null },
             logprobs: null,
-            finish_reason: "stop",
+            finish_reason: ending.why,
           },
         ],
         usage: usageOf(language, body, text),
@@ -85,11 +86,26 @@ export function addChat(app: App, context: Context): void {
   );
 }
 
-function say(person: ChatUser, body: ChatBody, signal: AbortSignal): AsyncGenerator<string, string, void> {
-  const messages = body.messages.map(({ role, content }) => ({
+/** Why an answer ended, once it has. */
+interface Ending {
+  why: "stop" | "length";
+}
+
+/** The messages of a request as the model's template knows them. */
+function messagesOf({ messages }: ChatBody) {
+  return messages.map(({ role, content }) => ({
     role: role === "developer" ? "system" : role,
     content: typeof content === "string" ? content : content.map(({ text }) => text).join(""),
   }));
+}
+
+function say(
+  person: ChatUser,
+  body: ChatBody,
+  signal: AbortSignal,
+  ending: Ending,
+): AsyncGenerator<string, string, void> {
+  const messages = messagesOf(body);
   const last = messages.pop()!;
   if (last.role !== "user") {
     throw new ServiceError(
@@ -105,6 +121,9 @@ function say(person: ChatUser, body: ChatBody, signal: AbortSignal): AsyncGenera
   return person.say(last.content, {
     history: messages.filter(({ role }) => role !== "system"),
     signal,
+    onEnd: (why) => {
+      ending.why = why;
+    },
     ...(system.length > 0 && { system: system.join("\n\n") }),
     ...(maxTokens !== undefined && { maxTokens }),
     ...(temperature !== undefined && { temperature }),
@@ -114,13 +133,19 @@ function say(person: ChatUser, body: ChatBody, signal: AbortSignal): AsyncGenera
   });
 }
 
+/** An answer on its way, and what it answers. */
+interface Answer {
+  readonly head: object;
+  readonly body: ChatBody;
+  readonly language: LanguageModel;
+  readonly ending: Ending;
+}
+
 /** Server-sent events, as OpenAI's clients read them. An error after the first one is an event too. */
 async function* events(
   first: IteratorResult<string, string>,
   pieces: AsyncGenerator<string, string, void>,
-  head: object,
-  body: ChatBody,
-  language: LanguageModel,
+  { head, body, language, ending }: Answer,
 ): AsyncGenerator<string> {
   const chunk = (delta: object, finish_reason: string | null = null) =>
     event({ ...head, object: "chat.completion.chunk", choices: [{ index: 0, delta, logprobs: null, finish_reason }] });
@@ -131,7 +156,7 @@ async function* events(
       text += next.value;
       yield chunk({ content: next.value });
     }
-    yield chunk({}, "stop");
+    yield chunk({}, ending.why);
     if (body.stream_options?.include_usage === true) {
       yield event({ ...head, object: "chat.completion.chunk", choices: [], usage: usageOf(language, body, text) });
     }
@@ -144,13 +169,8 @@ async function* events(
 
 const event = (value: object) => `data: ${JSON.stringify(value)}\n\n`;
 
-function usageOf({ chat: { tokenizer } }: LanguageModel, { messages }: ChatBody, text: string) {
-  const count = (each: string) => tokenizer.encode(each).length;
-  const prompt = messages.reduce(
-    (sum, { content }) =>
-      sum + count(typeof content === "string" ? content : content.map((part) => part.text).join("")),
-    0,
-  );
-  const completion = count(text);
+function usageOf({ chat: { tokenizer } }: LanguageModel, body: ChatBody, text: string) {
+  const prompt = tokenizer.encode(tokenizer.render(messagesOf(body))).length;
+  const completion = tokenizer.encodeText(text).length;
   return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
 }
