@@ -6,6 +6,8 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { encodePeft, fromMicroLora } from "@microlora/formats";
+import { MicroLora } from "microlora";
 import { chromium } from "playwright-core";
 import { serve } from "../../../platforms/lib/serve.mjs";
 
@@ -13,6 +15,7 @@ const SITE = join(import.meta.dirname, "../dist");
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const BROWSERS = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const { SCREENSHOTS } = process.env;
+const MODEL = join(import.meta.dirname, "../../../packages/onnx/fixtures/gpt2-legacy/model.onnx");
 
 /** Bytes that a first visit may load, packed: what has to come before results, and the weights. */
 const MOST = { page: 120 * 1024, weights: 4 * 2 ** 20 };
@@ -144,6 +147,52 @@ async function ownDocuments(page) {
 }
 
 /** The second tab does not write, says so, and takes over when asked. */
+/** An adapter as PEFT keeps it. */
+async function peftFolder() {
+  const modules = ["layers.0.q_proj", "layers.0.v_proj"];
+  const lora = await MicroLora.create({ hiddenSize: 16, rank: 2, targetModules: modules });
+  const { config, weights } = encodePeft(fromMicroLora(lora.exportState()));
+  return Object.entries({ "adapter_config.json": config, "adapter_model.safetensors": weights });
+}
+
+/** A model's layers, an adapter in other formats, and files that are neither. */
+async function modelFiles(page) {
+  await page.click("#tab-yours");
+  const input = page.locator(".files input[type=file]");
+  await input.setInputFiles(MODEL);
+  await page.waitForSelector(".files table");
+  const names = await page.$$eval(".files tbody th", (cells) => cells.map((cell) => cell.textContent));
+  assert(
+    names.some((name) => name.includes("q_proj") || name.includes("attn")),
+    `layers are named: ${names}`,
+  );
+  await picture(page, "model");
+  await axe(page, "a model");
+  await input.setInputFiles(
+    (await peftFolder()).map(([name, bytes]) => ({
+      name,
+      buffer: Buffer.from(bytes),
+      mimeType: "application/octet-stream",
+    })),
+  );
+  await page.waitForSelector("text=As GGUF");
+  for (const [label, file] of [
+    ["As .mlora", "adapter.mlora"],
+    ["As .onnx_adapter", "adapter.onnx_adapter"],
+  ]) {
+    const download = page.waitForEvent("download");
+    await page.click(`text=${label}`);
+    assert.equal((await download).suggestedFilename(), file);
+  }
+  await picture(page, "adapter");
+  await input.setInputFiles({ name: "a.safetensors", buffer: Buffer.from("<!DOCTYPE html>"), mimeType: "text/html" });
+  await page.waitForFunction(() => /HTML|html/.test(document.querySelector(".files [role=status]").textContent));
+  await input.setInputFiles({ name: "photo.jpg", buffer: Buffer.from([255, 216, 255]), mimeType: "image/jpeg" });
+  await page.waitForFunction(() => document.querySelector(".files [role=status]").textContent.includes("no adapter"));
+  assert.equal(await page.locator(".files table").count(), 0, "nothing is shown of a file that was refused");
+  await page.click("#tab-search");
+}
+
 /** Four tastes are learned in turn; the table fills, and more rank keeps more. */
 async function forgetting(page) {
   await page.click("#tab-forget");
@@ -220,7 +269,8 @@ function sizes() {
   const first = [
     "index.html",
     "corpora/emoji.json",
-    ...assets.filter((name) => /\.(js|css)$/.test(name)).map((name) => `assets/${name}`),
+    // The worker that reads models and adapters comes when somebody opens one.
+    ...assets.filter((name) => /\.(js|css)$/.test(name) && !name.startsWith("files-")).map((name) => `assets/${name}`),
   ];
   const page = first.reduce((sum, path) => sum + packed(path), 0);
   const weights = packed(`assets/${assets.find((name) => name.includes("128") && name.endsWith(".bin"))}`);
@@ -235,6 +285,7 @@ try {
   await usersAreApart(first);
   await byKeyboard(first.page);
   await ownDocuments(first.page);
+  await modelFiles(first.page);
   await forgetting(first.page);
   await twoTabs();
   await looksRight();

@@ -3,6 +3,7 @@ export type { HostTensor, Nested } from "./base/host-tensor.js";
 export type { GgufOptions } from "./gguf/files.js";
 export { type GgufFile, type GgufTensor, isGguf, type Metadata as GgufMetadata, readGguf } from "./gguf/read.js";
 export type { WeightMode } from "./gguf/weights.js";
+export { groupModules, type ModuleGroup } from "./graft/group-modules.js";
 export { inspectModel, type ModuleReport } from "./graft/inspect-model.js";
 export { type Module, type Modules, selectModules, type Targets } from "./graft/modules.js";
 export type { Role } from "./graft/roles.js";

@@ -2,6 +2,7 @@ import type { Remote } from "comlink";
 import { useState } from "preact/hooks";
 import type { Text } from "../text/en.js";
 import type { Session, Status } from "../worker/session.js";
+import { ModelFiles } from "./files.js";
 
 interface Props {
   readonly text: Text;
@@ -53,6 +54,7 @@ export function YoursTab({ text, session, onReady }: Props) {
         </button>
         <span role="status">{told || text.yours.ready(titlesOf(lines).length)}</span>
       </div>
+      <ModelFiles text={text} />
     </section>
   );
 }

@@ -94,6 +94,22 @@ export const de: Text = {
     example:
       "mountain bike with disc brakes\ncity bike with basket\nracing bike made of carbon\nchildren's bike with training wheels\nbike lock\nbike pump\nrain jacket for cyclists\nwinter gloves\nhelmet with light\nrepair kit for tyres",
   },
+  files: {
+    title: "Ein Modell oder ein Adapter von dir",
+    lead: "Ein .onnx-Modell: welche seiner Schichten angepasst werden und welche lernen können. Ein Adapter von PEFT (beide Dateien), llama.cpp, Olive oder diesem Projekt: was darin ist, und dasselbe in anderen Formaten. Nichts verlässt diesen Tab.",
+    open: "Modell oder Adapter öffnen",
+    working: "Wird gelesen …",
+    found: (report) =>
+      report.kind === "model"
+        ? `${report.rows.length} Arten von Schichten.`
+        : `${report.rows.length} Module, ${report.parameters.toLocaleString("de")} Zahlen, ${report.bytes.toLocaleString("de")} Bytes.`,
+    taken: "Gespeichert.",
+    yes: "ja",
+    model: "Schichten mit Gewichten",
+    modelTitles: ["Schicht", "Form", "Operator", "anpassbar", "lernt"],
+    adapterTitles: ["Modul", "Rang", "Form", "Faktor"],
+    as: { mlora: "Als .mlora", peft: "Als PEFT", gguf: "Als GGUF", onnx_adapter: "Als .onnx_adapter" },
+  },
   theme: "Hell oder dunkel",
   language: "English",
 };

@@ -1,3 +1,5 @@
+import type { FileReport } from "../worker/files.js";
+
 /** Everything that the page says. */
 export const en = {
   title: "A search that learns from your click",
@@ -93,6 +95,22 @@ export const en = {
     ready: (count: number) => `${count.toLocaleString("en")} documents are ready.`,
     example:
       "mountain bike with disc brakes\ncity bike with basket\nracing bike made of carbon\nchildren's bike with training wheels\nbike lock\nbike pump\nrain jacket for cyclists\nwinter gloves\nhelmet with light\nrepair kit for tyres",
+  },
+  files: {
+    title: "A model or an adapter of yours",
+    lead: "An .onnx model: which of its layers can be adapted, and which can learn. An adapter of PEFT (both files), llama.cpp, Olive or this project: what is in it, and the same in other formats. Nothing leaves this tab.",
+    open: "Open a model or an adapter",
+    working: "Reading …",
+    found: (report: FileReport) =>
+      report.kind === "model"
+        ? `${report.rows.length} kinds of layers.`
+        : `${report.rows.length} modules, ${report.parameters.toLocaleString("en")} numbers, ${report.bytes.toLocaleString("en")} bytes.`,
+    taken: "Saved.",
+    yes: "yes",
+    model: "Layers with weights",
+    modelTitles: ["layer", "shape", "operator", "adapted", "learns"],
+    adapterTitles: ["module", "rank", "shape", "scaling"],
+    as: { mlora: "As .mlora", peft: "As PEFT", gguf: "As GGUF", onnx_adapter: "As .onnx_adapter" },
   },
   theme: "Light or dark",
   language: "Deutsch",
