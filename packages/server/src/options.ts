@@ -22,6 +22,10 @@ export interface ServiceOptions {
   readonly jwtAudience?: string;
   /** The https address of the issuer's JSON Web Key Set, or a file that holds it. */
   readonly jwtKeys?: string;
+  /**
+   * `opentelemetry` makes each request a span, by the SDK that the process has set up; none by default. It needs `@opentelemetry/api`.
+   */
+  readonly traces?: string;
   /** The address to listen at; 127.0.0.1 by default. Any other address needs keys. */
   readonly host?: string;
   /** 8080 by default; 0 takes any. */

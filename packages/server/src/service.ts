@@ -8,6 +8,7 @@ import { ServiceError } from "./base/errors.js";
 import { createApp } from "./http/app.js";
 import type { App, Context } from "./http/context.js";
 import { createMetrics } from "./http/metrics.js";
+import { checkTraces } from "./http/traces.js";
 import { loadDocuments } from "./load-documents.js";
 import { limitsOf, numbersOf, type ServiceOptions } from "./options.js";
 import { addChat } from "./routes/chat.js";
@@ -51,6 +52,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const { data, database, host = "127.0.0.1", logLevel = "info", now = Date.now } = options;
   const numbers = numbersOf(options);
   const keys = new Keys(join(data, FILES.keys), now);
+  checkTraces(options.traces);
   const ofTokens = tokenOptions(options);
   const tokens = ofTokens === undefined ? null : new Tokens(ofTokens, now);
   const isOpen = keys.list().length === 0 && tokens === null;
@@ -84,7 +86,12 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       now,
       isReady: () => isReady,
     };
-    const app = await createApp(context, { logLevel, version: versionOfPackage(), isOpen });
+    const app = await createApp(context, {
+      logLevel,
+      version: versionOfPackage(),
+      isTraced: options.traces !== undefined,
+      isOpen,
+    });
     for (const add of ROUTES) add(app, context);
     app.addHook("preClose", async () => {
       isReady = false;

@@ -20,6 +20,7 @@ baseURL http://127.0.0.1:8080/v1, model "microlora:USER". GET /openapi.json list
 --jwt-issuer ISSUER         JSON Web Tokens of an issuer in place of keys, with the claims "tenant" and "scope"
 --jwt-audience AUDIENCE     what they are made out to
 --jwt-keys URL|FILE         the issuer's key set (JWKS)
+--traces opentelemetry      a span for each request, by the SDK of "node --import"; needs "npm install @opentelemetry/api"
 --port PORT                 default 8080
 --log-level LEVEL           debug, info (default), warn, error, silent; no level logs texts or users
 --user-bytes BYTES          memory for users in use (default 536870912)

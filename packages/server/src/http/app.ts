@@ -8,11 +8,14 @@ import { addBodyParsers } from "./body-parsers.js";
 import type { App, Context } from "./context.js";
 import { logOptions } from "./log.js";
 import { type Family, RENDER, toldOf } from "./render-error.js";
+import { addTraces } from "./traces.js";
 
 export interface AppOptions {
   /** Level of the log; `silent` for none. */
   readonly logLevel: string;
   readonly version: string;
+  /** Whether each request is a span of OpenTelemetry. */
+  readonly isTraced: boolean;
   /** Whether requests without a key are those of the one local tenant. */
   readonly isOpen: boolean;
 }
@@ -23,7 +26,7 @@ const KEEP_ALIVE_MS = 72_000;
 const MINUTE_MS = 60_000;
 
 /** The HTTP side of the service, still without routes. */
-export async function createApp(context: Context, { logLevel, version, isOpen }: AppOptions): Promise<App> {
+export async function createApp(context: Context, { logLevel, version, isTraced, isOpen }: AppOptions): Promise<App> {
   const { limits } = context;
   const app: App = fastify({
     logger: logOptions(logLevel),
@@ -49,6 +52,7 @@ export async function createApp(context: Context, { logLevel, version, isOpen }:
   app.setNotFoundHandler((request, reply) => {
     sendError(request, reply, new ServiceError("not-found", "path", "is not a route", "See /openapi.json"));
   });
+  if (isTraced) await addTraces(app, version);
   addLoad(app, context);
   app.decorateRequest("caller");
   app.addHook("onRequest", (request) => authenticate(request, context, isOpen));
