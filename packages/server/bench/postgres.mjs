@@ -18,7 +18,7 @@ const USERS = 200;
 
 const cluster = await Cluster.start();
 const data = mkdtempSync(join(tmpdir(), "microlora-bench-"));
-const options = { database: cluster.url, requestsPerMinute: 1e9 };
+const options = { database: cluster.url, requestsPerMinute: 1e9, userBytes: 256 * 1024 * 1024 };
 const services = ["one", "other"].map((name) => ({ name }));
 for (const service of services) {
   Object.assign(service, startChild(join(data, service.name), { options }));

@@ -15,7 +15,11 @@ const CONNECTIONS = 32;
 const USERS = 200;
 
 const data = mkdtempSync(join(tmpdir(), "microlora-bench-"));
-const { child, exited, url: listening } = startChild(join(data, "users"), { options: { requestsPerMinute: 1e9 } });
+const {
+  child,
+  exited,
+  url: listening,
+} = startChild(join(data, "users"), { options: { requestsPerMinute: 1e9, userBytes: 256 * 1024 * 1024 } });
 const url = await listening;
 await call(url, "PUT", "/v1/indexes/shop/documents", { documents: DOCUMENTS });
 for (let i = 0; i < USERS; i++) await call(url, "POST", "/v1/feedback", clickOf(`user-${i}`, -1 - i));
