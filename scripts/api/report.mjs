@@ -1,13 +1,25 @@
 /**
  * Writes the public surface of each entry point to `docs/api/*.api.md`, so that a change of it is seen in review. With `--check` it writes
- * nothing, and fails where a report is not what the sources give.
+ * nothing, and fails where a report is not what the sources give. An exported name without a doc comment fails either way.
  */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { Extractor, ExtractorConfig } from "@microsoft/api-extractor";
+import { CompilerState, Extractor, ExtractorConfig } from "@microsoft/api-extractor";
 
-const PACKAGES = ["microlora", "formats", "embed", "onnx"];
+/** Those that have entry points; the others are programs. */
+const PACKAGES = [
+  "microlora",
+  "search",
+  "embed",
+  "onnx",
+  "formats",
+  "chat",
+  "store",
+  "server",
+  "integrations",
+  "evaluate",
+];
 const REPORTS = resolve("docs/api");
 const check = process.argv.includes("--check");
 const scratch = mkdtempSync(join(tmpdir(), "api-"));
@@ -30,9 +42,9 @@ function typesOf(target) {
   );
 }
 
-function reportOf(packageName, folder, { name, types }) {
+function configOf({ packageName, folder, name, types }) {
   const fileName = `${packageName}-${name}.api.md`;
-  const config = ExtractorConfig.prepare({
+  return ExtractorConfig.prepare({
     packageJsonFullPath: resolve(folder, "package.json"),
     configObjectFullPath: undefined,
     configObject: {
@@ -40,7 +52,9 @@ function reportOf(packageName, folder, { name, types }) {
       mainEntryPointFilePath: types,
       newlineKind: "lf",
       compiler: {
-        overrideTsconfig: { compilerOptions: { lib: ["ES2023", "ESNext.Disposable", "DOM"], module: "NodeNext" } },
+        overrideTsconfig: {
+          compilerOptions: { lib: ["ES2023", "ESNext.Disposable", "DOM"], module: "NodeNext", types: ["node"] },
+        },
       },
       apiReport: {
         enabled: true,
@@ -59,8 +73,31 @@ function reportOf(packageName, folder, { name, types }) {
       },
     },
   });
-  Extractor.invoke(config, { localBuild: true, showVerboseMessages: false, messageCallback: quiet });
-  return [fileName, readFileSync(join(scratch, fileName), "utf8")];
+}
+
+/** The report of one entry point. @param compilerState of all of them, which is made once */
+function reportOf(config, compilerState) {
+  Extractor.invoke(config, { compilerState, localBuild: true, showVerboseMessages: false, messageCallback: quiet });
+  return [config.reportConfigs[0].fileName, readFileSync(join(scratch, config.reportConfigs[0].fileName), "utf8")];
+}
+
+/** The exported names of a report, and their members, that have no doc comment. */
+function undocumentedIn([file, text]) {
+  const names = [];
+  let owner = { name: "", isExported: false };
+  let isUndocumented = false;
+  for (const line of text.split("\n")) {
+    const declared =
+      /^(export )?(?:declare |abstract )*(?:class|interface|function|const|type|namespace|enum) (\w+)/.exec(line);
+    if (declared !== null) owner = { name: declared[2], isExported: declared[1] !== undefined };
+    if (/^\s*(\/\/|@|$)/.test(line)) {
+      isUndocumented ||= line.includes("(undocumented)");
+      continue;
+    }
+    if (isUndocumented && owner.isExported) names.push(`${file}: ${declared ? "" : `${owner.name}: `}${line.trim()}`);
+    isUndocumented = false;
+  }
+  return names;
 }
 
 function quiet(message) {
@@ -70,12 +107,14 @@ function quiet(message) {
 try {
   mkdirSync(join(scratch, "temp"));
   mkdirSync(REPORTS, { recursive: true });
-  const reports = new Map(
-    PACKAGES.flatMap((name) => {
-      const folder = join("packages", name);
-      return entriesOf(folder).map((entry) => reportOf(name, folder, entry));
-    }),
-  );
+  const entries = PACKAGES.flatMap((packageName) => {
+    const folder = join("packages", packageName);
+    return entriesOf(folder).map((entry) => ({ packageName, folder, ...entry }));
+  });
+  const configs = entries.map(configOf);
+  const additionalEntryPoints = entries.map(({ types }) => types);
+  const compilerState = CompilerState.create(configs[0], { additionalEntryPoints });
+  const reports = new Map(configs.map((config) => reportOf(config, compilerState)));
   const stale = readdirSync(REPORTS).filter((file) => !reports.has(file));
   for (const [file, text] of reports) {
     const path = join(REPORTS, file);
@@ -88,6 +127,11 @@ try {
     console.error(
       `The public surface is not what docs/api says: ${stale.join(", ")}. Run npm run api, and review the difference.`,
     );
+    process.exitCode = 1;
+  }
+  const undocumented = [...reports].flatMap(undocumentedIn);
+  if (undocumented.length > 0) {
+    console.error(`${undocumented.length} exported names without a doc comment:\n${undocumented.join("\n")}`);
     process.exitCode = 1;
   }
   console.log(`${reports.size} reports, ${stale.length} ${check ? "stale" : "written"}`);

@@ -9,6 +9,7 @@ import { Recall, STATE_LAYER } from "./recall.js";
 import type { ChatTokenizer, TokenizerFiles } from "./tokenizer/chat-tokenizer.js";
 import { ChatUser, type Store } from "./user.js";
 
+/** Options of `openChat`. */
 export interface ChatOptions extends Omit<OpenOptions, "targets" | "hiddenStates"> {
   /** Modules that users' adapters may have; `["q_proj", "v_proj"]` by default. */
   readonly targets?: OpenOptions["targets"];
@@ -22,6 +23,7 @@ export interface ChatOptions extends Omit<OpenOptions, "targets" | "hiddenStates
   readonly batch?: number;
 }
 
+/** Options of a user. */
 export interface UserOptions {
   /** Where what the user tells is kept; in memory only by default. */
   readonly store?: Store;
@@ -29,7 +31,9 @@ export interface UserOptions {
 
 /** A model that many users talk to. `openChat` makes it; `close` frees it. */
 export class Chat implements AsyncDisposable {
+  /** The model that answers. */
   readonly model: LoraModel;
+  /** The model's tokenizer. */
   readonly tokenizer: ChatTokenizer;
   readonly #shared: { readonly recall: Recall; readonly queue: Queue; readonly study: Study };
   readonly #users = new Map<string, Promise<ChatUser>>();
@@ -78,10 +82,12 @@ export class Chat implements AsyncDisposable {
     this.#users.delete(id);
   }
 
+  /** Frees the model, once the calls under way are done. */
   async close(): Promise<void> {
     await this.model[Symbol.asyncDispose]();
   }
 
+  /** As `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -21,7 +21,9 @@ export interface SayOptions extends AnswerOptions {
 
 /** Where a user's state is kept: a `Map`, `folderStore()` of "@microlora/chat/node", or anything else with these two. */
 export interface Store {
+  /** The bytes kept under a key; undefined if there are none. */
   get(key: string): Promise<Uint8Array | undefined> | Uint8Array | undefined;
+  /** Keeps bytes under a key. */
   set(key: string, bytes: Uint8Array): unknown;
 }
 
@@ -30,7 +32,9 @@ export type ForgetRequest = { readonly about: string } | { readonly id: number }
 
 /** A fact that was kept, and the facts that it replaced. */
 export interface Taught {
+  /** The fact that was kept. */
   readonly fact: Fact;
+  /** The facts that it replaced. */
   readonly replaced: readonly Fact[];
 }
 
@@ -54,6 +58,7 @@ const ALIKE = 0.35;
 
 /** One user of a model: what they told, and answers that use it. */
 export class ChatUser {
+  /** Name under which the user's state is kept. */
   readonly id: string;
   readonly #recall: Recall;
   readonly #queue: Queue;

@@ -14,6 +14,7 @@ export type EmbedErrorCode =
 
 /** The one error of this package: a literal `code`, `where` it happened, and a message that says what to do. */
 export class EmbedError extends MicroLoraError {
+  /** Name of the error's class. */
   override readonly name = "EmbedError";
 
   /**
@@ -23,6 +24,7 @@ export class EmbedError extends MicroLoraError {
    * @param remedy what the caller can do
    */
   constructor(
+    /** The reason, a literal that a caller may switch on. */
     override readonly code: EmbedErrorCode,
     where: string,
     problem: string,

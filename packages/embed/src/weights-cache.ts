@@ -1,6 +1,8 @@
 /** A place where weights are kept between loads. Whatever it gives back is checked before it is used. */
 export interface WeightsCache {
+  /** The bytes kept for an address; undefined if there are none. */
   get(address: string): Promise<Uint8Array | undefined>;
+  /** Keeps the bytes of an address. */
   set(address: string, bytes: Uint8Array): Promise<void>;
 }
 

@@ -7,7 +7,9 @@ export type Numbers = Readonly<Record<string, number>>;
 
 /** A simple way to rank for one person, with the settings that are tried for each problem. */
 export interface Baseline {
+  /** Makes a ranker of some settings for one person. */
   readonly make: (task: Task, numbers: Numbers) => Ranker;
+  /** The settings that are tried. */
   readonly grid: readonly Numbers[];
   /** Whether it says something about ratings. */
   readonly rates: boolean;
@@ -272,6 +274,7 @@ export const BASELINES = {
   leastSquares,
 } as const satisfies { readonly [name: string]: Baseline };
 
+/** The name of a baseline. */
 export type BaselineName = keyof typeof BASELINES;
 
 /** The names of the baselines that can be tried on a task. */

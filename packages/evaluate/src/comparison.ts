@@ -3,6 +3,7 @@ import { type Interval, interval, mean, percentChange } from "./statistics.js";
 
 /** One way to rank, measured on the same people as the base. */
 export interface Row {
+  /** What the row is of. */
   readonly label: string;
   /** Of quality on held-out choices. */
   readonly gain: Interval;
@@ -10,17 +11,21 @@ export interface Row {
   readonly oursAbove: Interval;
   /** Share of people for whom quality fell. */
   readonly harmed: number;
-  /** Change in percent of finding things by name, and by half the name; null without names. */
+  /** Change in percent of finding things by name; null without names. */
   readonly names: number | null;
+  /** Change in percent of finding things by half the name; null without names. */
   readonly halves: number | null;
   /** MRR of held-out choices of things chosen before. */
   readonly repeats: number | null;
   /** Gain on topics that were not learned from. */
   readonly otherTopics: number | null;
-  /** Gain of the choices 1 to 10 and 11 to 50 before each was learned from. */
+  /** Gain of the choices 1 to 10, each before it was learned from. */
   readonly first: number | null;
+  /** Gain of the choices 11 to 50, each before it was learned from. */
   readonly later: number | null;
+  /** Mean of one call of `learn`. */
   readonly microseconds: number;
+  /** Of the state after the first four fifths; null where the ranker does not tell. */
   readonly bytes: number | null;
 }
 

@@ -18,16 +18,19 @@ export interface LearnerOptions {
 
 /** `Personalizer`s on one task: the index is made once. */
 export interface Learners {
-  /** @throws MicroLoraError */
+  /** What makes a ranker for each person. @throws MicroLoraError for options that `Personalizer` refuses */
   make(options?: LearnerOptions): Promise<MakeRanker>;
+  /** Frees the index. */
   close(): void;
 }
 
 /** A `Ranker` whose user can be looked at. */
 export interface LearnerRanker extends Ranker {
+  /** Who learns. */
   readonly user: Personalizer;
 }
 
+/** Rankers by `Personalizer` over the items of a task, which share an index. */
 export function createLearners(task: Task, runtime: Runtime): Learners {
   const index = task.indexed ? indexOf(task, runtime) : null;
   return {

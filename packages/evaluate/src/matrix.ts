@@ -1,10 +1,14 @@
 /** Rows of equal width. */
 export interface Matrix {
+  /** Rows. */
   readonly rows: number;
+  /** Numbers of a row. */
   readonly cols: number;
+  /** The rows, one after the other. */
   readonly data: Float32Array;
 }
 
+/** One row, without a copy. */
 export function row(matrix: Matrix, i: number): Float32Array {
   return matrix.data.subarray(i * matrix.cols, (i + 1) * matrix.cols);
 }
@@ -14,6 +18,7 @@ export function rowsOf(matrix: Matrix, from: number, to: number): Matrix {
   return { rows: to - from, cols: matrix.cols, data: matrix.data.subarray(from * matrix.cols, to * matrix.cols) };
 }
 
+/** Vectors of one width as the rows of a matrix, copied. */
 export function matrixOf(vectors: readonly Float32Array[]): Matrix {
   const cols = vectors[0]!.length;
   const data = new Float32Array(vectors.length * cols);
@@ -64,6 +69,7 @@ export function dotRow({ data, cols }: Matrix, i: number, b: Float64Array): numb
   return s0 + s1 + s2 + s3;
 }
 
+/** A vector scaled to length 1; zeros stay zeros. */
 export function toUnit(vector: Float32Array): Float32Array {
   const norm = Math.sqrt(dot(vector, vector)) || 1;
   for (let i = 0; i < vector.length; i++) vector[i]! /= norm;
@@ -80,4 +86,5 @@ export function centroid(matrix: Matrix, rows: readonly number[]): Float32Array 
   return toUnit(sum);
 }
 
+/** The numbers from 0 to n - 1. */
 export const range = (n: number): Int32Array => Int32Array.from({ length: n }, (_, i) => i);

@@ -21,6 +21,7 @@ export interface Choice {
 
 /** Choices in the order of time. */
 export interface Person {
+  /** In the order of time. */
   readonly choices: readonly Choice[];
 }
 
@@ -40,8 +41,9 @@ export interface Outcome {
   readonly heldOut: number;
   /** The reciprocal rank of each choice before it was learned from, over the first four fifths; NaN for ratings. */
   readonly online: readonly number[];
-  /** Of items asked for by name, and by half the name. */
+  /** Of items asked for by name. */
   readonly names: number;
+  /** Of items asked for by half the name. */
   readonly halves: number;
   /** Of held-out choices whose item was chosen before. */
   readonly repeats: number;
@@ -55,7 +57,9 @@ export interface Outcome {
 
 /** What is measured beside a person's own choices. */
 export interface Measures {
+  /** What is ranked. */
   readonly task: Task;
+  /** Items by name; null where nothing has a name. */
   readonly named: Named | null;
   /** Whether people's queries are of several topics. */
   readonly hasTopics: boolean;

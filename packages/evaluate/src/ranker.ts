@@ -15,13 +15,14 @@ export interface Task {
 /** Ranks for one person, and learns from each choice. */
 export interface Ranker {
   /**
-   * Nothing is learned.
+   * How well items fit a query. Nothing is learned.
    * @param query unit vector
    * @param items rows
    * @returns a score for each, the best one highest
    */
   scores(query: Float32Array, items: Int32Array): Float64Array;
   /**
+   * Learns from one choice.
    * @param shown rows that there were to choose from
    * @param chosen the chosen or rated item, -1 where nothing was clicked
    * @param rating in [-1, 1], where choices are ratings
@@ -29,7 +30,9 @@ export interface Ranker {
   learn(query: Float32Array, shown: Int32Array, chosen: number, rating?: number): void;
   /** Size of the person's state as it is saved, where the ranker knows it. */
   bytes?(): number;
+  /** Frees what the ranker holds. */
   close(): void;
 }
 
+/** Makes a ranker for one person, who has learned nothing. */
 export type MakeRanker = () => Ranker;

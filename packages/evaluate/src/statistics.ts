@@ -2,8 +2,11 @@ import { createRandom } from "./random.js";
 
 /** A mean with its 95 % interval. */
 export interface Interval {
+  /** The mean over people. */
   readonly mean: number;
+  /** The lower end of the 95 % interval. */
   readonly low: number;
+  /** The upper end of the 95 % interval. */
   readonly high: number;
 }
 

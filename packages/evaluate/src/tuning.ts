@@ -5,12 +5,15 @@ import { mean, percentChange } from "./statistics.js";
 
 /** Settings of a baseline, and their gain on the people that it was tuned on. */
 export interface Chosen {
+  /** The settings. */
   readonly numbers: Numbers;
+  /** Their gain on the people that they were chosen on. */
   readonly gain: number;
 }
 
 /** The settings that gain most, and those that gain most at a cost of 2 % by name at most. */
 export interface TunedBaseline {
+  /** Those that gain most, whatever they cost. */
   readonly free: Chosen;
   /** null where every setting costs more. */
   readonly within: Chosen | null;

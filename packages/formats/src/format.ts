@@ -32,12 +32,12 @@ export interface ReadFormat {
   readonly extension: string;
   /** Whether bytes begin as this format's files do; at least the first 16 are given, fewer if the file has fewer. */
   matches(start: Uint8Array): boolean;
-  /** @throws FormatError, whatever the bytes are */
+  /** The adapter that a file holds. @throws FormatError, whatever the bytes are */
   decode(bytes: Uint8Array, options?: DecodeOptions): LoraFile;
 }
 
 /** A format whose adapters are one file, read and written. */
 export interface FileFormat extends ReadFormat {
-  /** @throws FormatError where the format cannot say what the picture says */
+  /** An adapter as the bytes of a file. @throws FormatError where the format cannot say what the picture says */
   encode(file: LoraFile, options?: EncodeOptions): Uint8Array;
 }

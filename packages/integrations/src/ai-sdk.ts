@@ -2,11 +2,17 @@ import type { Embedder, PersonalQueries } from "@microlora/search";
 
 /** The parts of the AI SDK's `EmbeddingModelV3` that are used here. */
 export interface AiSdkEmbeddingModel {
+  /** Version of the AI SDK's contract. */
   readonly specificationVersion: "v3";
+  /** Name of the provider. */
   readonly provider: string;
+  /** Name of the model. */
   readonly modelId: string;
+  /** Texts that one call takes at most. */
   readonly maxEmbeddingsPerCall: number | undefined | PromiseLike<number | undefined>;
+  /** Whether several calls may run at once. */
   readonly supportsParallelCalls: boolean | PromiseLike<boolean>;
+  /** Embeds texts, as the AI SDK asks for it. */
   doEmbed(options: CallOptions): PromiseLike<EmbedResult>;
 }
 
@@ -26,7 +32,9 @@ interface EmbedResult {
 
 /** An embedder of `@microlora/embed`, or any object like it. */
 export interface LocalEmbedder {
+  /** Tells this embedder from others. */
   readonly fingerprint?: string;
+  /** A unit vector for each text. */
   embedBatch(texts: readonly string[]): readonly Float32Array[];
 }
 

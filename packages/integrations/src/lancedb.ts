@@ -3,7 +3,9 @@ import type { DocumentId } from "microlora";
 
 /** The parts of a table of LanceDB that are used here. */
 export interface LanceTable {
+  /** Begins a search for the nearest rows. */
   vectorSearch(vector: Float32Array): LanceQuery & { distanceType(type: "cosine"): LanceQuery };
+  /** Begins a query over the rows. */
   query(): LanceQuery;
 }
 
@@ -13,7 +15,9 @@ interface LanceQuery {
   toArray(): Promise<unknown[]>;
 }
 
+/** Options of the LanceDB index. */
 export interface LanceOptions {
+  /** The table that has the documents. */
   readonly table: LanceTable;
   /** The column of ids; `id` by default. */
   readonly id?: string;

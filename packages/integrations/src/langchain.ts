@@ -3,7 +3,9 @@ import type { DocumentId } from "microlora";
 
 /** The `EmbeddingsInterface` of LangChain.js, which its vector stores take. */
 export interface LangChainEmbeddings {
+  /** A vector for each text. */
   embedDocuments(texts: string[]): Promise<number[][]>;
+  /** The vector of one text. */
   embedQuery(text: string): Promise<number[]>;
 }
 
@@ -29,11 +31,15 @@ export function langChainEmbedder(given: LangChainEmbeddings, fingerprint: strin
 
 /** A document of LangChain.js, whose metadata `click` finds it by. */
 export interface HitDocument<Id extends DocumentId> {
+  /** The document's text. */
   readonly pageContent: string;
+  /** What the document has beside its text; `microlora` refers to the hit, for feedback. */
   readonly metadata: Record<string, unknown> & { readonly microlora: HitReference<Id> };
 }
 
+/** Options of `personalRetriever`. */
 export interface RetrieverOptions<Id extends DocumentId, Payload, Filter> extends SearchRequest<Filter> {
+  /** What is searched. */
   readonly search: PersonalSearch<Id, Payload, Filter>;
   /** The text of a hit; its payload if that is a string, else its id. */
   readonly textOf?: (hit: PersonalHit<Id, Payload>) => string;

@@ -27,7 +27,9 @@ export function llamaIndexEmbedder(
   return { fingerprint, embedBatch: (texts) => given.getTextEmbeddings([...texts]) };
 }
 
+/** Options of the retriever. */
 export interface RetrieverOptions<Id extends DocumentId, Payload, Filter, Node> extends SearchRequest<Filter> {
+  /** What is searched. */
   readonly search: PersonalSearch<Id, Payload, Filter>;
   /** The node of a hit, such as `new TextNode({ id_: hit.id, text: hit.payload })`. */
   readonly nodeOf: (hit: PersonalHit<Id, Payload>) => Node;

@@ -3,18 +3,24 @@ import { MicroLoraError, type Vector } from "microlora";
 
 /** The part of a `MiniSearch` that is used here; other keyword engines with ids and scores fit too. */
 export interface KeywordEngine<Found extends KeywordHit> {
+  /** What a keyword search finds, the best first. */
   search(text: string): readonly Found[];
 }
 
 /** A result of a keyword search, the best first. */
 export interface KeywordHit {
+  /** The document's id. */
   // biome-ignore lint/suspicious/noExplicitAny: MiniSearch types ids so.
   readonly id: any;
+  /** The engine's own score. */
   readonly score: number;
 }
 
+/** Options of the keyword search. */
 export interface KeywordOptions<Found extends KeywordHit> {
+  /** The keyword engine. */
   readonly engine: KeywordEngine<Found>;
+  /** The users' queries. */
   readonly queries: PersonalQueries;
   /** The embedding of a query. */
   readonly embed: (text: string) => Vector | Promise<Vector>;

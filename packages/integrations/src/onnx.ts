@@ -4,32 +4,42 @@ import { MicroLoraError } from "microlora";
 
 /** The part of an onnxruntime tensor that is used here. */
 export interface OnnxTensor {
+  /** Element type, such as `float32`. */
   readonly type: string;
+  /** Size of each dimension. */
   readonly dims: readonly number[];
+  /** Elements, row-major. */
   readonly data: unknown;
 }
 
 /** The part of an onnxruntime session that is used here. */
 export interface OnnxSession {
+  /** Names of its inputs. */
   readonly inputNames: readonly string[];
+  /** Names of its outputs. */
   readonly outputNames: readonly string[];
+  /** Runs the model. */
   run(feeds: Readonly<Record<string, OnnxTensor>>): Promise<Readonly<Record<string, OnnxTensor>>>;
+  /** Frees the session. */
   release(): Promise<void>;
 }
 
 /** The part of onnxruntime that is used here; `onnxruntime-node` and `onnxruntime-web` both have it. */
 export interface OnnxRuntime {
+  /** Settings of onnxruntime. */
   readonly env?: { readonly versions?: { readonly node?: string } };
   /** Of an element type, data and dimensions; onnxruntime types it for each element type apart. */
   readonly Tensor: new (
     ...parts: never[]
   ) => OnnxTensor;
+  /** Makes sessions. */
   readonly InferenceSession: { create(model: string | Uint8Array, options?: object): Promise<OnnxSession> };
 }
 
 /** How the vectors of a text's tokens become one: their mean, the first one's, or the last one's. */
 export type Pooling = "mean" | "cls" | "last";
 
+/** Options of `onnxEmbedder`. */
 export interface OnnxEmbedderOptions {
   /** `onnxruntime-node` or `onnxruntime-web`. */
   readonly ort: OnnxRuntime;

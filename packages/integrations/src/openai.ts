@@ -2,6 +2,7 @@ import type { Embedder, PersonalQueries } from "@microlora/search";
 
 /** The part of a client of the OpenAI SDK that is used here; clients of servers with the same API fit too. */
 export interface OpenAiClient {
+  /** The client's embeddings. */
   readonly embeddings: {
     create(body: { model: string; input: string[]; encoding_format: "float" }): PromiseLike<{
       data: readonly { readonly index: number; readonly embedding: readonly number[] }[];
@@ -20,7 +21,9 @@ export function openAiEmbedder(client: OpenAiClient, model: string): Embedder {
   };
 }
 
+/** Options of the server's side. */
 export interface ServerOptions {
+  /** What embeds the texts. */
   readonly embedder: {
     readonly fingerprint?: string;
     embedBatch(texts: readonly string[]): readonly Float32Array[] | Promise<readonly Float32Array[]>;

@@ -2,8 +2,10 @@ import type { SearchIndex } from "@microlora/search";
 
 /** The functions of `@orama/orama` that are used here: `import * as orama from "@orama/orama"`. */
 export interface Orama<Database> {
+  /** Searches a database. */
   // biome-ignore lint/suspicious/noExplicitAny: Orama types its parameters by the schema of the database, which is not known here.
   search(database: Database, params: any): unknown;
+  /** The document of an id. */
   getByID(database: Database, id: string): unknown;
 }
 

@@ -3,16 +3,21 @@ import { type DocumentId, MicroLoraError } from "microlora";
 
 /** A client or a pool of `pg`, or PGlite. */
 export interface PgClient {
+  /** Runs one statement with its values. */
   query(text: string, values: unknown[]): Promise<{ readonly rows: readonly unknown[] }>;
 }
 
 /** A condition of SQL over columns of the table, whose values are `$1`, `$2`, … */
 export interface PgFilter {
+  /** Condition in SQL. */
   readonly where: string;
+  /** Values of the condition's parameters. */
   readonly values?: readonly unknown[];
 }
 
+/** Options of the pgvector index. */
 export interface PgVectorOptions {
+  /** A client or a pool of node-postgres, or its like. */
   readonly client: PgClient;
   /** The table, with its schema if need be: `shop.products`. */
   readonly table: string;

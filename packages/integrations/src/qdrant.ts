@@ -2,10 +2,12 @@ import type { SearchIndex } from "@microlora/search";
 
 /** The parts of the client of `@qdrant/js-client-rest` that are used here. */
 export interface QdrantClient {
+  /** The points nearest to a vector. */
   search(
     collection: string,
     request: { vector: number[]; limit: number; filter?: Record<string, unknown>; with_payload: boolean },
   ): Promise<readonly { id: string | number; score: number; payload?: Record<string, unknown> | null }[]>;
+  /** Points by their ids. */
   retrieve(
     collection: string,
     request: { ids: (string | number)[]; with_vector: boolean },

@@ -2,6 +2,7 @@ import type { HitReference, PersonalHit, PersonalSearch, SearchRequest } from "@
 import type { DocumentId } from "microlora";
 import { useCallback, useEffect, useRef, useState } from "react";
 
+/** What the hook gives a component. */
 export interface UsePersonalSearch<Id extends DocumentId, Payload> {
   /** The hits of the newest text that has been answered. */
   readonly hits: readonly PersonalHit<Id, Payload>[];

@@ -3,10 +3,13 @@ import { MicroLoraError } from "microlora";
 
 /** A database of `node:sqlite` or `better-sqlite3` into which sqlite-vec was loaded. */
 export interface SqliteDatabase {
+  /** Prepares one statement. */
   prepare(sql: string): { all(...values: unknown[]): unknown[]; run(...values: unknown[]): unknown };
 }
 
+/** Options of the sqlite-vec index. */
 export interface SqliteVecOptions {
+  /** The database that has the documents. */
   readonly database: SqliteDatabase;
   /** A table made by `CREATE VIRTUAL TABLE … USING vec0(embedding float[256] distance_metric=cosine)`. */
   readonly table: string;

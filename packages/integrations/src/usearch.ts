@@ -2,13 +2,17 @@ import type { SearchIndex } from "@microlora/search";
 
 /** The parts of an `Index` of usearch that are used here. */
 export interface UsearchIndex {
+  /** Adds a vector under a key. */
   add(key: bigint, vector: Float32Array): void;
+  /** The keys nearest to a vector. */
   search(
     vector: Float32Array,
     k: number,
     threads: number,
   ): { readonly keys: BigUint64Array; readonly distances: Float32Array };
+  /** Removes a key. */
   remove(key: bigint): number | number[];
+  /** Number of vectors. */
   size(): number;
 }
 

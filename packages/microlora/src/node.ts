@@ -15,6 +15,7 @@ import { Personalizer } from "./search/personalizer.js";
 
 /** Anything that has a byte form: a `MicroLora`, a `Learner`, a `Personalizer`, a `ModelLearner` of `@microlora/onnx`. */
 export interface Saveable {
+  /** Everything that a restart must bring back, as a file. */
   toBytes(): Uint8Array | Promise<Uint8Array>;
 }
 
@@ -29,7 +30,9 @@ export interface SaveOptions {
 
 /** A file that is to be written: its path, and what gives its bytes, one piece after the other. */
 export interface Replacement {
+  /** The file that is written. */
   readonly path: string | URL;
+  /** Writes the new content: it calls `append` for each part in turn. */
   readonly write: (append: (bytes: Uint8Array) => Promise<void>) => Promise<void>;
 }
 

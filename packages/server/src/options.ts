@@ -69,6 +69,7 @@ export const NUMBERS = {
   requestTimeoutMs: [30_000, 100, 3_600_000],
   batch: [2048, 1, 2048],
 } as const satisfies { readonly [K in keyof ServiceOptions]?: readonly [number, number, number] };
+/** Name of an option that is a number. */
 export type NumberOption = keyof typeof NUMBERS;
 
 /** The numbers, checked, with their defaults. @throws ServiceError `invalid-option` */

@@ -13,6 +13,7 @@ export type ChatErrorCode =
 
 /** The one error this package throws: a literal `code`, `where` it happened, and a message that says what to do. */
 export class ChatError extends Error {
+  /** Name of the error's class. */
   override readonly name = "ChatError";
 
   /**
@@ -22,7 +23,9 @@ export class ChatError extends Error {
    * @param remedy what the caller can do
    */
   constructor(
+    /** The reason, a literal that a caller may switch on. */
     readonly code: ChatErrorCode,
+    /** The argument or file that was refused. */
     readonly where: string,
     problem: string,
     remedy: string,

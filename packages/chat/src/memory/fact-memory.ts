@@ -10,6 +10,7 @@ export interface Fact {
   readonly id: number;
   /** The user's question; of a plain statement, the statement. */
   readonly question: string;
+  /** The answer that was told. */
   readonly answer: string;
   /** Whether it was told as a statement. */
   readonly isStatement: boolean;

@@ -6,24 +6,35 @@ import { type TokenizerJson, tokenizerJsonOf } from "./tokenizer-json.js";
 
 /** One turn of a conversation. */
 export interface Message {
+  /** Who says it. */
   readonly role: "system" | "user" | "assistant" | (string & {});
+  /** The text of the message. */
   readonly content: string;
 }
 
 /** The files of a tokenizer, parsed: tokenizer.json, tokenizer_config.json and, where there is one, generation_config.json. */
 export interface TokenizerFiles {
+  /** tokenizer.json. */
   readonly json: TokenizerJson;
+  /** tokenizer_config.json. */
   readonly config: TokenizerConfig;
+  /** generation_config.json, which may name further tokens that end an answer. */
   readonly generation?: { readonly eos_token_id?: number | readonly number[] };
 }
 
 /** The parts of tokenizer_config.json that are used here. */
 export interface TokenizerConfig {
+  /** Jinja template of a conversation, or several by name. */
   readonly chat_template?: string | readonly { readonly name: string; readonly template: string }[] | null;
+  /** The token that begins a text. */
   readonly bos_token?: Named | null;
+  /** The token that ends a text. */
   readonly eos_token?: Named | null;
+  /** The token of what the vocabulary does not have. */
   readonly unk_token?: Named | null;
+  /** The token that fills rows up. */
   readonly pad_token?: Named | null;
+  /** Any other field of the file. */
   readonly [option: string]: unknown;
 }
 

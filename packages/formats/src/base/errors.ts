@@ -31,6 +31,7 @@ export type FormatErrorCode =
 
 /** The one error of this package: a literal `code`, `where` it happened, and a message that says what to do. */
 export class FormatError extends MicroLoraError {
+  /** Name of the error's class. */
   override readonly name = "FormatError";
 
   /**
@@ -40,6 +41,7 @@ export class FormatError extends MicroLoraError {
    * @param remedy what the caller can do
    */
   constructor(
+    /** The reason, a literal that a caller may switch on. */
     override readonly code: FormatErrorCode,
     where: string,
     problem: string,

@@ -32,7 +32,10 @@ export const bincode: FileFormat = {
 /** The key of the notes under which the original's count of adaptations is kept. */
 export const ADAPTATIONS_NOTE = "bincode.adaptations";
 
-/** @throws FormatError `truncated`, `bad-value`, `bad-shape`, `duplicate-name`, `not-finite`, `bad-header` */
+/**
+ * Reads the state that the Rust original writes with bincode.
+ * @throws FormatError `truncated`, `bad-value`, `bad-shape`, `duplicate-name`, `not-finite`, `bad-header`
+ */
 export function decodeBincode(bytes: Uint8Array): LoraFile {
   const cursor = new Cursor(bytes);
   refuseLookalike(bytes, "file");

@@ -30,12 +30,15 @@ const RECIPES = {
   magnitude_prune_svd: { of: "product", sparsify: SPARSIFY.magnitude, mix: MIX.sum },
 } as const satisfies Readonly<Record<string, Recipe>>;
 
+/** A way to combine adapters, by PEFT's name. */
 export type CombinationType = "cat" | keyof typeof RECIPES;
+/** Every way to combine adapters. */
 export const COMBINATION_TYPES: readonly CombinationType[] = [
   "cat",
   ...(Object.keys(RECIPES) as (keyof typeof RECIPES)[]),
 ];
 
+/** Options of `combine`. */
 export interface CombineOptions {
   /** One of each file; by default 1 each, so that `cat` adds the adapters up. */
   readonly weights?: readonly number[];
@@ -49,6 +52,7 @@ export interface CombineOptions {
   readonly rank?: number;
   /** Share of the elements that pruning keeps, in [0, 1]; 1 by default. */
   readonly density?: number;
+  /** How the `ties` types find the sign that wins; `total` by default. */
   readonly majoritySign?: MajoritySign;
   /** Seed of DARE's choice. */
   readonly seed?: number;
@@ -58,7 +62,9 @@ export interface CombineOptions {
 
 /** A combination with the relative error of each module: |M - A B| / |M|, Frobenius, where M is the exact combination. */
 export interface Combined {
+  /** The combination. */
   readonly file: LoraFile;
+  /** Relative error of each module. */
   readonly errors: ReadonlyMap<string, number>;
 }
 

@@ -5,10 +5,13 @@ export type Mask = ArrayLike<number | boolean>;
 
 /** Which elements DARE is asked to keep; A is [rank, in], B is [rank, out], a product is [out, in]. */
 export interface MaskRequest {
+  /** Name of the module. */
   readonly module: string;
+  /** Which tensor it is. */
   readonly part: "A" | "B" | "product";
   /** Index of the adapter. */
   readonly adapter: number;
+  /** Number of elements. */
   readonly length: number;
 }
 

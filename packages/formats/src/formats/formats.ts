@@ -18,15 +18,19 @@ export const FILE_FORMATS = {
 /** Formats that are one file and are read only. */
 export const READ_ONLY_FORMATS = { pytorch } as const satisfies Readonly<Record<string, ReadFormat>>;
 
+/** Name of a format that is one file. */
 export type FileFormatName = keyof typeof FILE_FORMATS;
+/** Name of a format that is read and not written. */
 export type ReadOnlyFormatName = keyof typeof READ_ONLY_FORMATS;
 
 /** Formats that are a folder of two files, which `@microlora/formats/node` reads and writes. */
 export const FOLDER_FORMATS = ["peft", "mlx"] as const;
+/** Name of a format that is a folder. */
 export type FolderFormatName = (typeof FOLDER_FORMATS)[number];
 
 /** Formats that adapters are written in. */
 export type FormatName = FileFormatName | FolderFormatName;
+/** Names of every format that is written. */
 export const FORMAT_NAMES: readonly FormatName[] = [
   ...FOLDER_FORMATS,
   ...(Object.keys(FILE_FORMATS) as FileFormatName[]),
@@ -34,6 +38,7 @@ export const FORMAT_NAMES: readonly FormatName[] = [
 
 /** Formats that adapters are read from. */
 export type ReadableFormatName = FormatName | ReadOnlyFormatName;
+/** Names of every format that is read. */
 export const READABLE_FORMAT_NAMES: readonly ReadableFormatName[] = [
   ...FORMAT_NAMES,
   ...(Object.keys(READ_ONLY_FORMATS) as ReadOnlyFormatName[]),

@@ -19,10 +19,15 @@ export interface BaseModel {
   readonly linearHeads?: LinearHeads | undefined;
 }
 
+/** Heads of linear attention. */
 export interface LinearHeads {
+  /** Number of key heads. */
   readonly keys: number;
+  /** Number of value heads. */
   readonly values: number;
+  /** Width of a key head. */
   readonly keyWidth: number;
+  /** Width of a value head. */
   readonly valueWidth: number;
 }
 

@@ -15,7 +15,9 @@ export interface AddedTensor {
 
 /** Fields of the merged model's config.json that differ from its base's. */
 export interface ConfigChange {
+  /** false where the head no longer shares the embedding's weight. */
   readonly tie_word_embeddings?: false;
+  /** Rows of the embedding, where they are more than before. */
   readonly vocab_size?: number;
 }
 

@@ -7,6 +7,7 @@ import { biasChange, productChange, replacement, type TensorChange } from "./cha
 import { type AddedTensor, type ConfigChange, isHeadName, planHead } from "./head.js";
 import { layoutByShape, nameRule, usualLayout } from "./names.js";
 
+/** Options of merging. */
 export interface MergeOptions {
   /** Subtracts what merging added; false by default. */
   readonly unmerge?: boolean;

@@ -37,7 +37,10 @@ export class ModelTensors implements AsyncDisposable {
     this.infos = new Map(files.flatMap(([, { layout }]) => [...layout.tensors]));
   }
 
-  /** @param path a safetensors file, or a folder of them @throws FormatError */
+  /**
+   * Opens the weights of a model.
+   * @param path a safetensors file, or a folder of them @throws FormatError
+   */
   static async open(path: string): Promise<ModelTensors> {
     const isFolder = (await kindOfPath(path)) === "folder";
     const index = isFolder ? await readIndex(join(path, INDEX_FILE)) : undefined;
@@ -69,6 +72,7 @@ export class ModelTensors implements AsyncDisposable {
     throw new FormatError("missing-tensor", shown(name), "is not in the model", "Ask for one of infos");
   }
 
+  /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const [, reader] of this.files) await reader[Symbol.asyncDispose]();
   }

@@ -5,8 +5,11 @@ import type { OnnxDType } from "./types.js";
 
 /** What `new Tensor(type, data, dims)` of onnxruntime-common takes. */
 export interface OnnxFeed {
+  /** Element type. */
   readonly type: keyof typeof ARRAYS;
+  /** Elements, row-major. */
   readonly data: InstanceType<(typeof ARRAYS)[keyof typeof ARRAYS]>;
+  /** Size of each dimension. */
   readonly dims: readonly number[];
 }
 

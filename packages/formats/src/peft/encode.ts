@@ -10,6 +10,7 @@ import { encodeSafetensors } from "../safetensors/safetensors.js";
 import { CONFIG_NOTE, type PeftFolder } from "./decode.js";
 import { PREFIX } from "./names.js";
 
+/** How a PEFT folder is written. */
 export interface PeftOptions extends EncodeOptions {
   /** One rank and one scaling for all modules, for programs that ignore `rank_pattern` and `alpha_pattern`; false by default. */
   readonly uniform?: boolean;

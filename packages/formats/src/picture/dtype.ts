@@ -27,10 +27,12 @@ export const DTYPE_BITS = {
   U64: 64,
 } as const;
 
+/** Element type of a tensor, by its name in safetensors. */
 export type DType = keyof typeof DTYPE_BITS;
 
 /** The element types that adapters are stored in. */
 export const FLOAT_DTYPES = ["F32", "F16", "BF16"] as const;
+/** Element type of a floating-point tensor. */
 export type FloatDType = (typeof FLOAT_DTYPES)[number];
 
 export function isDType(name: unknown): name is DType {

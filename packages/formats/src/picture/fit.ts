@@ -4,15 +4,19 @@ import { type ProjectionRole, roleOfPath } from "./role-of-path.js";
 
 /** A module of a model, as `LoraModel.modules` of `@microlora/onnx` has them. */
 export interface ModelModule {
+  /** Path of the module in the model. */
   readonly name: string;
   /** Its role, by Llama's name: `q_proj` for a module called `query`. */
   readonly role?: string | undefined;
+  /** Width of the input. */
   readonly inFeatures: number;
+  /** Width of the output. */
   readonly outFeatures: number;
 }
 
 /** A model that an adapter is brought to, such as a `LoraModel` of `@microlora/onnx`. */
 export interface ModelToFit {
+  /** The modules of the model. */
   readonly modules: readonly ModelModule[];
   /** What tells this base model from others; an adapter that carries another one is refused. */
   readonly fingerprint?: string;

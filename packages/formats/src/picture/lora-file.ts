@@ -35,11 +35,15 @@ export interface LoraTarget {
   readonly kind: "linear" | "embedding" | "convolution";
   /** Sizes of the kernel of a convolution, such as [3, 3]; B's kernel has size 1. */
   readonly kernel?: readonly number[];
+  /** Rank of A and B. */
   readonly rank: number;
   /** Width of the input; of an embedding, the size of its vocabulary; of a convolution, channels times kernel. */
   readonly inFeatures: number;
+  /** Width of the output. */
   readonly outFeatures: number;
+  /** Numerator of the scaling. */
   readonly alpha: number;
+  /** Scales by alpha / sqrt(rank) instead of alpha / rank. */
   readonly rsLora: boolean;
   /** [rank, inFeatures] */
   readonly loraA: Float32Array;

@@ -9,6 +9,7 @@ const PARTS = {
   convolution: ({ kind }: LoraTarget) => (kind === "convolution" ? "is a convolution" : undefined),
 } as const satisfies Readonly<Record<string, (target: LoraTarget) => string | undefined>>;
 
+/** A part of a target that some formats have no place for. */
 export type TargetPart = keyof typeof PARTS;
 
 /**

@@ -3,7 +3,9 @@ import { DTYPE_BITS, type DType } from "./dtype.js";
 
 /** An array as a file holds it: row-major, little-endian. */
 export interface Tensor {
+  /** Element type. */
   readonly dtype: DType;
+  /** Size of each dimension. */
   readonly shape: readonly number[];
   /** Exactly `byteLengthOf(dtype, shape)` bytes, at any alignment; often a view of the file. */
   readonly data: Uint8Array;
@@ -11,7 +13,9 @@ export interface Tensor {
 
 /** What most formats are underneath: named tensors, and metadata as text. */
 export interface TensorFile {
+  /** Texts by name. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** The tensors, by name. */
   readonly tensors: ReadonlyMap<string, Tensor>;
 }
 

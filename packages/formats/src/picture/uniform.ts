@@ -2,9 +2,13 @@ import { type LoraTarget, scalingOf } from "./lora-file.js";
 
 /** Targets that share rank and scaling, for programs that know one of each. */
 export interface UniformTargets {
+  /** Rank of A and B. */
   readonly rank: number;
+  /** Numerator of the scaling. */
   readonly alpha: number;
+  /** Scales by alpha / sqrt(rank) instead of alpha / rank. */
   readonly rsLora: boolean;
+  /** The targets, brought to that rank and scaling. */
   readonly targets: readonly LoraTarget[];
 }
 

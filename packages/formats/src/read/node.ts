@@ -23,11 +23,15 @@ import { shardName } from "../safetensors/shards.js";
 
 /** An adapter, the format it was in, and how many bytes it took. */
 export interface ReadAdapter {
+  /** The format that it was in. */
   readonly format: ReadableFormatName;
+  /** The adapter. */
   readonly file: LoraFile;
+  /** Bytes that it took. */
   readonly byteLength: number;
 }
 
+/** Options of reading an adapter. */
 export interface ReadOptions extends DecodeOptions {
   /** The format, instead of what the file looks like. */
   readonly format?: ReadableFormatName;

@@ -10,6 +10,7 @@ import { headerLength, type Layout, PREFIX_BYTES, parseHeader, type TensorPlace 
  * `await using`.
  */
 export class SafetensorsReader implements AsyncDisposable {
+  /** Where each tensor is. */
   readonly layout: Layout;
   /** The file's first bytes, up to where its tensors begin. */
   readonly header: Uint8Array;
@@ -21,7 +22,7 @@ export class SafetensorsReader implements AsyncDisposable {
     this.header = header;
   }
 
-  /** @throws FormatError as `decodeSafetensors`, and `cannot-read` */
+  /** Opens a file, and reads its header. @throws FormatError as `decodeSafetensors`, and `cannot-read` */
   static async open(path: string): Promise<SafetensorsReader> {
     const handle = await openFile(path);
     try {
@@ -58,11 +59,12 @@ export class SafetensorsReader implements AsyncDisposable {
     return { dtype, shape: [end - begin, ...rest], data };
   }
 
-  /** @throws FormatError `truncated` if the file has become shorter */
+  /** Reads bytes of the part of the file that has the tensors. @throws FormatError `truncated` if the file has become shorter */
   readBytes(offset: number, byteLength: number): Promise<Uint8Array> {
     return readAt(this.#handle, offset, byteLength);
   }
 
+  /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#handle.close();
   }

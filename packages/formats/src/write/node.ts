@@ -10,6 +10,7 @@ import { CONFIG_FILE, WEIGHTS_FILE } from "../peft/config.js";
 import { encodePeft, type PeftOptions } from "../peft/encode.js";
 import type { LoraFile } from "../picture/lora-file.js";
 
+/** Options of writing an adapter. */
 export interface WriteOptions {
   /** Whether a file that is there already may be written over; by default it may. */
   readonly overwrite?: boolean;

@@ -3,6 +3,7 @@ import type { LoraAdapter } from "./lora-adapter.js";
 
 /** How much of an adapter is in use. */
 export interface Capacity {
+  /** Rank of A and B. */
   readonly rank: number;
   /** Singular values of scaling * A B, the largest first. */
   readonly singularValues: readonly number[];

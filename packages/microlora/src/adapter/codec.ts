@@ -10,11 +10,15 @@ import { shapeOf } from "./spec.js";
 
 /** Everything that a `MicroLora` is: what a restart has to bring back, bit for bit. */
 export interface MicroLoraState {
+  /** The configuration with every default filled in. */
   readonly config: ResolvedConfig;
   /** The kernels that learned it; on others it goes on within rounding only. */
   readonly kernels: KernelsName;
+  /** Whether the adapters act and learn. */
   readonly enabled: boolean;
+  /** Number of `learn` and `adapt` calls that took effect. */
   readonly adaptationCount: number;
+  /** Number of `forward` and `forwardAdd` calls that took effect. */
   readonly forwardCount: number;
   /** In the order of `config.modules`. */
   readonly adapters: readonly AdapterState[];

@@ -26,11 +26,15 @@ export const TARGET_MODULE_SETS = {
   mlp: ["gate_proj", "up_proj", "down_proj"],
 } as const;
 
+/** Widths of one module. */
 export interface ModuleDimensions {
+  /** Width of the input. */
   readonly inFeatures: number;
+  /** Width of the output. */
   readonly outFeatures: number;
 }
 
+/** How weights move. */
 export interface LearningConfig {
   /** Step length of `learn`; 0.01 by default. */
   readonly learningRate?: number;
@@ -48,10 +52,13 @@ export interface LearningConfig {
   readonly clipNorm?: number | null;
 }
 
+/** Options of `MicroLora.create`. */
 export interface MicroLoraConfig {
   /** Width of a square module, as inFeatures and outFeatures. */
   readonly hiddenSize?: number;
+  /** Width of every module's input, where `dimensions` does not tell it; `hiddenSize` by default. */
   readonly inFeatures?: number;
+  /** Width of every module's output, where `dimensions` does not tell it; `hiddenSize` by default. */
   readonly outFeatures?: number;
   /** Widths of single modules, where they differ from the above; by name, or by the end of a path as below. */
   readonly dimensions?: Readonly<Record<string, ModuleDimensions>>;
@@ -72,11 +79,13 @@ export interface MicroLoraConfig {
   readonly dropout?: number;
   /** Learns a bias beside A and B. */
   readonly bias?: boolean;
+  /** How A is drawn at first; `kaiming` by default. */
   readonly init?: Init;
   /** A non-negative safe integer; 0 by default. */
   readonly seed?: number;
   /** Module names, or the name of one of `TARGET_MODULE_SETS`; `default` by default. */
   readonly targetModules?: readonly string[] | keyof typeof TARGET_MODULE_SETS;
+  /** How weights move; SGD with online EWC by default. */
   readonly learning?: LearningConfig;
   /** Fingerprint of the base model, which a checkpoint carries and `fromBytes` compares. */
   readonly baseModel?: string;
@@ -90,19 +99,31 @@ export type ResolvedLearning = Required<LearningConfig>;
 
 /** A checked configuration with every default filled in; what a checkpoint holds. */
 export interface ResolvedConfig {
+  /** Scales by alpha / sqrt(rank) instead of alpha / rank. */
   readonly rsLora: boolean;
+  /** Probability of dropping an input while training, in [0, 1). */
   readonly dropout: number;
+  /** Whether a bias is learned beside A and B. */
   readonly bias: boolean;
+  /** How A is drawn at first. */
   readonly init: Init;
+  /** Seed of the first weights. */
   readonly seed: number;
+  /** How weights move. */
   readonly learning: ResolvedLearning;
+  /** Fingerprint of the base model; null where none was given. */
   readonly baseModel: string | null;
+  /** The modules, in the order in which they were named. */
   readonly modules: readonly ResolvedModule[];
 }
 
+/** One module with its widths, its rank and its alpha. */
 export interface ResolvedModule extends ModuleDimensions {
+  /** Name of the module. */
   readonly module: string;
+  /** Rank of A and B. */
   readonly rank: number;
+  /** Numerator of the scaling. */
   readonly alpha: number;
 }
 

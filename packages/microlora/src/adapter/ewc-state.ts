@@ -108,6 +108,7 @@ export class EwcState {
     this.#optimal = 0;
   }
 
+  /** As `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -6,6 +6,7 @@ import type { LoraAdapter } from "./lora-adapter.js";
 
 /** An adapter, and how much of what it does is added. */
 export interface WeightedAdapter {
+  /** The adapter that takes part. */
   readonly adapter: LoraAdapter;
   /** Any finite number: 0.5 for half of it, -1 to take it away. */
   readonly weight: number;

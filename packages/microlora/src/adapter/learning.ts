@@ -27,7 +27,9 @@ const NEGLIGIBLE = 1e-30;
 
 /** What a restart must bring back beside the parameters. */
 export interface LearningState extends Partial<Readonly<Record<LearningBlock, Float32Array>>> {
+  /** Steps that the schedule has counted. */
   readonly step: number;
+  /** Gradients that were accumulated and not applied yet. */
   readonly pendingUpdates: number;
   /** Number of updates of the weights: what a schedule and an optimiser count. */
   readonly updates: number;

@@ -18,6 +18,7 @@ import { checkWholeGradient, type WholeGradient } from "./whole-gradient.js";
 
 /** What an adapter holds beside its spec; learning blocks have the layout [A, B, bias], and are absent if never used. */
 export interface AdapterState extends LearningState {
+  /** Name of the module. */
   readonly module: string;
   /** [rank, inFeatures] */
   readonly loraA: Float32Array;
@@ -27,6 +28,7 @@ export interface AdapterState extends LearningState {
   readonly bias?: Float32Array;
 }
 
+/** How a forward pass is done. */
 export interface ForwardOptions {
   /** Applies dropout, with the mask of the adapter's current step. */
   readonly training?: boolean;
@@ -37,7 +39,9 @@ export interface ForwardOptions {
  * (rsLoRA, Kalajdzievski 2023), and what it needs to learn. Made by `MicroLora.create`, reached by `getAdapter`.
  */
 export class LoraAdapter {
+  /** The settings that this adapter was made with. */
   readonly spec: AdapterSpec;
+  /** The factor of A B: alpha / rank, or alpha / sqrt(rank) with `rsLora`. */
   readonly scaling: number;
   /** @internal */
   readonly runtime: Runtime;
@@ -65,18 +69,22 @@ export class LoraAdapter {
     this.reset();
   }
 
+  /** Name of the module. */
   get module(): string {
     return this.spec.module;
   }
 
+  /** Rank of A and B. */
   get rank(): number {
     return this.spec.rank;
   }
 
+  /** Width of the input. */
   get inFeatures(): number {
     return this.spec.inFeatures;
   }
 
+  /** Width of the output. */
   get outFeatures(): number {
     return this.spec.outFeatures;
   }

@@ -7,6 +7,7 @@ import { Limits } from "./limits.js";
 /** How base weights lie in memory, row after row: [in, out], or [out, in] as PyTorch's Linear has them. */
 export type WeightLayout = "in-out" | "out-in";
 
+/** A weight that a delta is added to. */
 export interface MergeTarget {
   /** Required, since a square matrix hides a transposition. */
   readonly layout: WeightLayout;

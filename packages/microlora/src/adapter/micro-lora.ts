@@ -29,6 +29,7 @@ export type SyncLoadOptions = LoadOptions & { readonly runtime: Runtime };
 
 /** The adapters of one model and one user: forward, learning from gradients, and everything that survives a restart. */
 export class MicroLora {
+  /** The configuration with every default filled in. */
   readonly config: ResolvedConfig;
   /** The memory and the kernels that the adapters live on. */
   readonly runtime: Runtime;
@@ -169,6 +170,7 @@ export class MicroLora {
     output: Float32Array,
     options: { readonly keep: true },
   ): ForwardToken | undefined;
+  /** Adds the delta of a module to `output` [outFeatures], without a token for `learn`. */
   forwardAdd(x: Float32Array, module: string, output: Float32Array, options?: { readonly keep?: boolean }): undefined;
   forwardAdd(
     x: Float32Array,
@@ -295,6 +297,7 @@ export class MicroLora {
     this.#arena.close();
   }
 
+  /** As `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -34,6 +34,7 @@ export type ErrorCode =
  * Its message reads "where: problem. Remedy."
  */
 export class MicroLoraError extends Error {
+  /** Name of the error's class. */
   override readonly name: string = "MicroLoraError";
   /** The reason, a literal that a caller may switch on; the core's own are `ErrorCode`. */
   readonly code: ErrorCode | (string & {});

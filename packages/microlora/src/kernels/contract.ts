@@ -12,7 +12,9 @@
 /** Byte address in the runtime's memory; a multiple of 4. Zero is the null pointer. */
 export type Pointer = number;
 
+/** The implementations of the kernels, the fastest first. */
 export const KERNELS_NAMES = ["relaxed", "simd", "scalar"] as const;
+/** Name of an implementation of the kernels. */
 export type KernelsName = (typeof KERNELS_NAMES)[number];
 
 /** Shape of one adapter, as the kernels see it. */

@@ -11,6 +11,7 @@ const MAX_MEMORY_BYTES = 4 * 1024 * 1024 * 1024 - PAGE_BYTES;
 /** Tried in turn where no size is asked for: some engines refuse the larger ones (a Cloudflare Worker has 128 MB in all). */
 const DEFAULT_MEMORY_BYTES = [256, 64, 16].map((megabytes) => megabytes * 1024 * 1024);
 
+/** Options of `Runtime.create`. */
 export interface RuntimeOptions {
   /**
    * Forces an implementation; by default `simd`, whose results are the same to the bit on every engine and CPU, or `scalar` where the
@@ -31,13 +32,17 @@ const OPTIONS = { kernels: undefined, memoryBytes: undefined } as const;
  * call can serve rows of all of them; it never grows, so that no view is ever detached.
  */
 export class Runtime {
+  /** The kernels that run, with their name. */
   readonly kernels: Kernels;
   /** @internal For further kernels over it. */
   readonly memory: KernelMemory;
+  /** The memory itself. */
   readonly buffer: ArrayBufferLike;
   /** The whole memory as float32: index = pointer / 4. */
   readonly f32: Float32Array;
+  /** The whole memory as unsigned 32-bit integers: index = pointer / 4. */
   readonly u32: Uint32Array;
+  /** Size of the memory in bytes. */
   readonly memoryBytes: number;
   /** @internal Blocks for what has to be copied into the memory or out of it; their contents are good until the next call. */
   readonly scratch: { readonly [K in ScratchName]: Scratch };
@@ -62,6 +67,7 @@ export class Runtime {
   }
 
   /**
+   * Makes a runtime with a memory of its own.
    * @throws MicroLoraError `invalid-config` for an option that does not exist or a size out of range, `memory-full` where the engine
    * refuses the size, `kernels-unavailable` where the forced kernels do not run here
    */
@@ -83,10 +89,12 @@ export class Runtime {
     return pointer;
   }
 
+  /** Gives a block back. @param pointer what `allocate` gave */
   free(pointer: Pointer): void {
     this.#allocator.free(pointer);
   }
 
+  /** A view of `floats` elements from a pointer on. */
   view(pointer: Pointer, floats: number): Float32Array {
     return new Float32Array(this.buffer, pointer, floats);
   }

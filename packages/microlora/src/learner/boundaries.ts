@@ -3,7 +3,9 @@ import { type Bounds, savedSettings, settingsOf } from "../adapter/methods/setti
 
 /** Tells where one task ends and another begins; its state is numbers, so that it is saved. */
 export interface Boundary extends Method {
+  /** Tells a boundary detector from other methods. */
   readonly kind: "boundary";
+  /** The same detector with other settings, as a checkpoint names them. */
   withSettings(settings: Readonly<Record<string, number>>): Boundary;
   /** The state before anything was seen. */
   start(): readonly number[];
@@ -16,6 +18,7 @@ export function everyRequests(requests: number): Boundary {
   return boundary(EVERY, { requests });
 }
 
+/** Settings of `pageHinkley`. */
 export interface PageHinkleySettings {
   /** Rise of the loss that counts as none, in nats; 0.05 by default. */
   readonly delta?: number;
@@ -33,6 +36,7 @@ export function pageHinkley(given: PageHinkleySettings = {}): Boundary {
   return boundary(PAGE_HINKLEY, { ...given });
 }
 
+/** Settings of `adwin`. */
 export interface AdwinSettings {
   /** Probability of a false alarm; 0.002 by default. */
   readonly confidence?: number;

@@ -16,7 +16,9 @@ import { type LearnerConfig, resolveLearner, type SafeguardsConfig } from "./con
 
 /** A MicroLora, and the safeguards of what learns for it. */
 export interface SafeguardedState<Kept> extends SafeguardsState<Kept> {
+  /** The settings of what lies around updates. */
   readonly config: SafeguardsConfig;
+  /** The adapters. */
   readonly lora: MicroLoraState;
   /** Steps taken. */
   readonly updates: number;

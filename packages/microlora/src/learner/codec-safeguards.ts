@@ -11,10 +11,15 @@ import type { ReplayState } from "./replay.js";
 
 /** What lies around the updates of a learner; what `undo` remembers is not saved. */
 export interface SafeguardsState<Kept> {
+  /** What the boundary detector remembers. */
   readonly boundaryState: readonly number[];
+  /** Tasks that ended by the boundary detector. */
   readonly boundaries: number;
+  /** Updates after which a delta had to be shrunk. */
   readonly limited: number;
+  /** The examples kept; null without replay. */
   readonly replay: ReplayState<Kept> | null;
+  /** The guard's state; null without one. */
   readonly guard: GuardState<Kept> | null;
 }
 
@@ -22,6 +27,7 @@ export interface SafeguardsState<Kept> {
 export interface ExampleFormat<Kept> {
   /** What is said of it beside its numbers. */
   header(example: Kept): object;
+  /** The numbers of an example, in the order in which they are read. */
   blocks(example: Kept): readonly Float32Array[];
   /** From a header that is not trusted yet. @throws MicroLoraError */
   read(fields: Readonly<Record<string, unknown>>, where: string, body: Body): Kept;

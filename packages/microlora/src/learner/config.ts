@@ -6,6 +6,7 @@ import { GUARD_DEFAULTS, type GuardConfig } from "./guard.js";
 import { PENDING_DEFAULTS, type PendingLimits } from "./pending-requests.js";
 import type { ReplayConfig } from "./replay.js";
 
+/** Options of a `Learner`. */
 export interface LearnerConfig {
   /** How outputs and candidates are compared; `cosine` by default. */
   readonly score?: ScoreName;
@@ -15,6 +16,7 @@ export interface LearnerConfig {
   readonly margin?: number | null;
   /** Scale of the noise of `explore`; 0.1 by default. */
   readonly exploration?: number;
+  /** Limits of the requests that wait for feedback. */
   readonly pending?: Partial<PendingLimits>;
   /** Mixes what was learned before into each update; off by default. */
   readonly replay?: Partial<ReplayConfig> | null;
@@ -32,16 +34,27 @@ export interface LearnerConfig {
 
 /** A checked configuration with its defaults; what a checkpoint holds. */
 export interface ResolvedLearner {
+  /** How outputs and candidates are compared. */
   readonly score: ScoreName;
+  /** Temperature of choices and ratings. */
   readonly temperature: number;
+  /** Margin of the triplet loss; null for softmax cross-entropy. */
   readonly margin: number | null;
+  /** Scale of the noise of `explore`. */
   readonly exploration: number;
+  /** Limits of the requests that wait for feedback. */
   readonly pending: PendingLimits;
+  /** How earlier examples are mixed into updates; null for not at all. */
   readonly replay: ReplayConfig | null;
+  /** Where a new task begins; null for by hand only. */
   readonly boundary: Method | null;
+  /** How updates are checked; null for not at all. */
   readonly guard: GuardConfig | null;
+  /** Limit on the norm of each module's delta; null for none. */
   readonly maxDelta: number | null;
+  /** Updates that `undo` can take back. */
   readonly undo: number;
+  /** Seed of exploration and replay. */
   readonly seed: number;
 }
 
@@ -65,7 +78,7 @@ export const LEARNER_DEFAULTS = {
   seed: 0,
 } as const;
 
-/** @throws MicroLoraError `invalid-config`, `out-of-range`, `not-finite` */
+/** Checks a configuration and fills in the defaults. @throws MicroLoraError `invalid-config`, `out-of-range`, `not-finite` */
 export function resolveLearner(config: LearnerConfig): ResolvedLearner {
   const options = withDefaults(LEARNER_DEFAULTS, config);
   const { pending, replay, boundary, guard } = options;

@@ -14,6 +14,7 @@ import { Replay } from "./replay.js";
 
 /** How one kind of example is kept, held back, and told from kinds that cannot be. */
 export interface ExampleKind<Kept> extends Holding<Kept> {
+  /** Bytes that an example takes. */
   bytesOf(example: Kept): number;
   /** Whether its loss can be computed again, so that it may be replayed and held back. */
   isReusable(example: Kept): boolean;
@@ -48,6 +49,7 @@ const RUNAWAY: readonly string[] = ["update-overflow", "not-finite", "out-of-ran
  * waits for a model (`ModelLearner`). All that may be refused is asked before the first step, so that a refusal changes nothing.
  */
 export class UpdateCycle<Kept> {
+  /** What holds examples back; null without a guard. */
   readonly guard: Guard<Kept> | null;
   readonly #lora: MicroLora;
   readonly #config: SafeguardsConfig;
@@ -113,13 +115,13 @@ export class UpdateCycle<Kept> {
   /** A copy of the adapters as they are. */
   readonly weights = (): readonly AdapterState[] => this.#history.weights();
 
-  /** @throws MicroLoraError `corrupt-checkpoint`, `memory-full`; nothing has changed then */
+  /** Goes back to a snapshot of the adapters. @throws MicroLoraError `corrupt-checkpoint`, `memory-full`; nothing has changed then */
   rollback(snapshot: readonly AdapterState[]): void {
     this.#history.rollback(snapshot);
     this.#accept();
   }
 
-  /** @throws MicroLoraError `out-of-range`, `memory-full`; nothing has changed then */
+  /** Takes the last n updates back; returns how many. @throws MicroLoraError `out-of-range`, `memory-full`; nothing has changed then */
   undo(n: number): number {
     const taken = this.#history.undo(n);
     if (taken > 0) this.#accept();
@@ -131,6 +133,7 @@ export class UpdateCycle<Kept> {
     return [...this.#history.methods, ...(this.#boundary === null ? [] : [this.#boundary])];
   }
 
+  /** What was kept and decided so far. */
   report() {
     return {
       boundaries: this.#boundaries,

@@ -2,6 +2,7 @@ import type { AdapterState } from "../adapter/lora-adapter.js";
 import { checkRange } from "../base/check.js";
 import type { Example } from "./example.js";
 
+/** How a guard holds feedback back and compares. */
 export interface GuardConfig {
   /** Recent examples that are held back to check with; 16 by default. An example that leaves them is learned from then. */
   readonly hold: number;

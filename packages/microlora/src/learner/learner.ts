@@ -38,7 +38,9 @@ export interface Request {
  * off until it is configured.
  */
 export class Learner {
+  /** The adapters that learn. */
   readonly lora: MicroLora;
+  /** The configuration with every default filled in. */
   readonly config: ResolvedLearner;
   readonly #updates: Updates;
   readonly #pending: PendingRequests;
@@ -255,6 +257,7 @@ export class Learner {
     this.lora.close();
   }
 
+  /** As `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

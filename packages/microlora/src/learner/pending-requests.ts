@@ -13,6 +13,7 @@ export interface PendingRequest extends KeptRequest {
   readonly noise: Float32Array | null;
 }
 
+/** Limits of the requests that wait for feedback. */
 export interface PendingLimits {
   /** Requests that are kept at most; 256 by default. The oldest makes room. */
   readonly count: number;

@@ -2,6 +2,7 @@ import { checkRange } from "../base/check.js";
 import { randomUniform } from "../base/random.js";
 import type { Example } from "./example.js";
 
+/** How earlier examples are mixed into updates. */
 export interface ReplayConfig {
   /** Bytes of examples that are kept at most. */
   readonly bytes: number;

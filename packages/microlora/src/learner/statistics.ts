@@ -19,7 +19,9 @@ export interface GroupState {
 
 /** Counts of the requests of one session or one module. */
 export interface GroupReport {
+  /** Number of requests. */
   readonly count: number;
+  /** Mean of the rewards that their feedback had. */
   readonly meanReward: number;
   /** Microseconds, within 19 %; null where no latency was given. */
   readonly latency: { readonly p50: number; readonly p95: number; readonly p99: number } | null;

@@ -22,16 +22,21 @@ import {
 
 /** Everything that a `Personalizer` is. */
 export interface PersonalizerState {
+  /** The configuration with every default filled in. */
   readonly config: ResolvedPersonalizer;
+  /** Whether it acts and learns. */
   readonly enabled: boolean;
   /** Feedbacks learned from. */
   readonly clicks: number;
+  /** The queries kept; null without recall. */
   readonly recall: RecallState | null;
   /** null where they are off. */
   readonly items: ChosenItemsState | null;
   /** Weight of the caller's own scores, in [-1, 1]. */
   readonly scoreWeight: number;
+  /** Sum and number of the ratings so far. */
   readonly ratings: { readonly sum: number; readonly count: number };
+  /** The slow weights; null without them. */
   readonly slow: MicroLoraState | null;
   /** What goes with the slow weights' updates; null without them, and in a file of version 1. */
   readonly learner: LearnerParts | null;

@@ -24,6 +24,7 @@ export type Vector = Float32Array | readonly number[];
 /** A document: its id, its embedding, and what is kept beside it. */
 export type IndexEntry<Id extends DocumentId, Payload> = readonly [id: Id, vector: Vector, payload?: Payload];
 
+/** Options of `EmbeddingIndex.create`. */
 export interface IndexOptions {
   /** Memory and kernels to live in; the shared runtime by default. */
   readonly runtime?: Runtime;
@@ -33,6 +34,7 @@ export interface IndexOptions {
   readonly embedder?: EmbedderInfo;
 }
 
+/** Options of `EmbeddingIndex.search`. */
 export interface SearchOptions<Id extends DocumentId, Payload> {
   /** Which documents count; all of them by default. */
   readonly filter?: (id: Id, payload: Payload | undefined) => boolean;
@@ -310,6 +312,7 @@ export class EmbeddingIndex<Id extends DocumentId = DocumentId, Payload = unknow
     this.#arena.close();
   }
 
+  /** As `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

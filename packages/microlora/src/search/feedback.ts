@@ -18,6 +18,7 @@ type OfRequest =
 export interface StarsFeedback<Item> {
   /** From 0.5 to 5. */
   readonly stars: number;
+  /** The item that was rated. */
   readonly item: Item;
 }
 

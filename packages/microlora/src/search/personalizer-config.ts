@@ -21,9 +21,13 @@ export interface SlowConfig {
   readonly ewcLambda: number;
   /** 0.95 by default. */
   readonly fisherDecay: number;
+  /** How a gradient becomes a step; SGD by default. */
   readonly optimizer?: Method;
+  /** How Fisher information is gathered; online EWC by default. */
   readonly ewc?: Method;
+  /** How the learning rate changes with the number of steps; constant by default. */
   readonly schedule?: Method;
+  /** Length to which a longer gradient is cut; no limit by default. */
   readonly clipNorm?: number | null;
 }
 
@@ -48,6 +52,7 @@ export interface RecallBudget {
   readonly bytes?: number;
 }
 
+/** Options of `Personalizer.create`. */
 export interface PersonalizerConfig {
   /** Width of the embeddings; that of `embedder` by default. */
   readonly dimensions?: number;
@@ -66,21 +71,27 @@ export interface PersonalizerConfig {
    * by default.
    */
   readonly learning?: Omit<LearnerConfig, "score" | "temperature">;
+  /** Seed of the slow weights, of exploration and of replay; 0 by default. */
   readonly seed?: number;
   /** Fingerprint of the embedding model, which a checkpoint carries; that of `embedder` by default. */
   readonly baseModel?: string;
+  /** Memory and kernels to live in; the shared runtime by default. */
   readonly runtime?: Runtime;
+  /** Forces the kernels of the shared runtime. */
   readonly kernels?: KernelsName;
 }
 
 /** What a `Personalizer` does, every default filled in. */
 export interface ResolvedPersonalizer {
+  /** Width of the embeddings. */
   readonly dimensions: number;
   /** Temperature of the softmax over the cosine scores of what was shown. */
   readonly temperature: number;
+  /** Settings of recall; null where it is off. */
   readonly recall: RecallConfig | null;
   /** Whether the slow weights act, and learn, only as far as a query leaves open what is meant. */
   readonly gated: boolean;
+  /** Whether items that were chosen often come up again. */
   readonly items: boolean;
   /** Fingerprint of the embedding model. */
   readonly baseModel: string | null;

@@ -42,7 +42,9 @@ import type { DocumentId, SearchHit } from "./vector-index.js";
  * Documents are embedded once and never again; only queries are transformed.
  */
 export class Personalizer {
+  /** The configuration with every default filled in. */
   readonly config: ResolvedPersonalizer;
+  /** Memory and kernels that it lives in. */
   readonly runtime: Runtime;
   /** Whether clicks act and are learned from; true by default. */
   enabled = true;
@@ -214,6 +216,7 @@ export class Personalizer {
     k: number,
     options?: SearchOptions<Id, Payload>,
   ): SearchHit<Id, Payload>[];
+  /** What another index gives for the query as this user means it; its answer may be a promise. */
   search<Found>(query: Vector, index: { search(query: Float32Array, k: number): Found }, k: number): Found;
   search(
     query: Vector,
@@ -358,6 +361,7 @@ export class Personalizer {
     this.#arena.close();
   }
 
+  /** As `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

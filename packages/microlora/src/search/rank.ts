@@ -8,11 +8,13 @@ import type { DocumentId, VectorIndex } from "./vector-index.js";
 
 /** One candidate with its score. */
 export interface Ranked<Candidate> {
+  /** The candidate as it was given. */
   readonly item: Candidate;
   /** Cosine to the transformed query, and what was learned of items and of your own scores beside it. */
   readonly score: number;
 }
 
+/** Options of `Personalizer.rank`. */
 export interface RankOptions {
   /** Where candidates that are ids are found; an `EmbeddingIndex` also tells how much the query leaves open. */
   readonly index?: VectorIndex;

@@ -6,6 +6,7 @@ import type { RowKernels } from "../kernels/rows-contract.js";
 import { rowKernelsOf } from "../kernels/rows-load.js";
 import type { Runtime } from "../kernels/runtime.js";
 
+/** Settings of recall, the fast speed. */
 export interface RecallConfig {
   /** Queries that are kept at most; 120 by default, which take 93 KB at 256 dimensions. The oldest makes room. */
   readonly rows: number;

@@ -9,6 +9,7 @@ export interface ScoreTermsState {
   readonly items: ChosenItemsState | null;
   /** Weight of the caller's own scores, in [-1, 1]; 0 at first. */
   readonly scoreWeight: number;
+  /** Sum and number of the ratings so far. */
   readonly ratings: { readonly sum: number; readonly count: number };
 }
 

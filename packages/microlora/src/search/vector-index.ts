@@ -6,6 +6,7 @@ export type DocumentId = string | number | bigint;
 
 /** A document that a search found. @typeParam Payload what the index keeps beside a document */
 export interface SearchHit<Id extends DocumentId = DocumentId, Payload = unknown> {
+  /** The document's id. */
   readonly id: Id;
   /** Cosine of query and document. */
   readonly score: number;
@@ -23,6 +24,7 @@ export interface VectorIndex<Id extends DocumentId = DocumentId, Found = readonl
 
 /** What tells which embedder vectors come from: an embedder of `@microlora/embed`, or the same of your own. */
 export interface EmbedderInfo {
+  /** Width of its embeddings. */
   readonly dimensions: number;
   /** A text that differs between embedders; states are loaded for their own embedder only. */
   readonly fingerprint?: string;

@@ -28,6 +28,7 @@ export type NoGradient =
       readonly problem: string;
     };
 
+/** The nodes of a backward pass, and where its results are. */
 export interface Backward {
   /** The model with the gradients as outputs, in the order of `wrt`; contrib operators on the way are lowered. */
   readonly model: Model;

@@ -26,6 +26,7 @@ export type OnnxErrorCode =
 
 /** The one error this package throws: a literal `code`, `where` it happened, and a message that says what to do. */
 export class OnnxError extends MicroLoraError {
+  /** Name of the error's class. */
   override readonly name = "OnnxError";
 
   /**
@@ -35,6 +36,7 @@ export class OnnxError extends MicroLoraError {
    * @param remedy what the caller can do
    */
   constructor(
+    /** The reason, a literal that a caller may switch on. */
     override readonly code: OnnxErrorCode,
     where: string,
     problem: string,

@@ -5,7 +5,9 @@ import { OnnxError } from "./errors.js";
 export interface HostTensor {
   /** Element type as onnxruntime names it. */
   readonly type: string;
+  /** Size of each dimension. */
   readonly dims: readonly number[];
+  /** Elements, row-major. */
   readonly data: unknown;
 }
 

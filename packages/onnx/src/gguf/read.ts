@@ -4,18 +4,25 @@ import { ARRAY, GGML_TYPES, type GgmlType, ggmlTypeOf, STRING, VALUE_BYTES } fro
 
 /** A GGUF file without the elements of its tensors. */
 export interface GgufFile {
+  /** Its key-value pairs. */
   readonly metadata: Metadata;
+  /** Its tensors, by name. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
+  /** Where its bytes are read. */
   readonly source: ByteSource;
 }
 
+/** One tensor of a GGUF file: where its bytes are, and how they are read. */
 export interface GgufTensor {
+  /** Its name in the file. */
   readonly name: string;
   /** The dimensions as PyTorch has them: ggml's `ne` in reverse, so a weight is [out, in]. */
   readonly dims: readonly number[];
+  /** How its elements are stored. */
   readonly type: GgmlType;
   /** Bytes from the beginning of the file. */
   readonly offset: number;
+  /** Number of bytes. */
   readonly length: number;
 }
 
@@ -84,21 +91,25 @@ export class Metadata {
     return typeof value === "string" ? value : undefined;
   }
 
+  /** The number under a key; undefined if there is none. */
   number(key: string): number | undefined {
     const value = this.#values.get(key);
     return typeof value === "number" ? value : undefined;
   }
 
+  /** The boolean under a key; undefined if there is none. */
   flag(key: string): boolean | undefined {
     const value = this.#values.get(key);
     return typeof value === "boolean" ? value : undefined;
   }
 
+  /** The list of texts under a key; undefined if there is none. */
   texts(key: string): readonly string[] | undefined {
     const place = this.#array(key);
     return place?.type === STRING ? place.read((reader) => reader.text(reader.size())) : undefined;
   }
 
+  /** The list of numbers under a key; undefined if there is none. */
   numbers(key: string): readonly number[] | undefined {
     const place = this.#array(key);
     return place === undefined || place.type === STRING

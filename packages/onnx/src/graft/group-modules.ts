@@ -6,6 +6,7 @@ export interface ModuleGroup {
   readonly report: ModuleReport;
   /** The path, with the numbers that occur as `{0-5}`. */
   readonly name: string;
+  /** How many modules there are. */
   readonly count: number;
 }
 

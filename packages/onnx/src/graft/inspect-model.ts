@@ -6,10 +6,15 @@ import type { Role } from "./roles.js";
 
 /** What can be done with one module of a model. */
 export interface ModuleReport {
+  /** Name of the module. */
   readonly module: string;
+  /** What the module does in a transformer; undefined if that is not known. */
   readonly role: Role | undefined;
+  /** The ONNX operator that applies the weight. */
   readonly operator: string;
+  /** Width of the input. */
   readonly inFeatures: number;
+  /** Width of the output. */
   readonly outFeatures: number;
   /** Why it can have no adapter; undefined if it can. */
   readonly notAdaptable: string | undefined;

@@ -11,10 +11,15 @@ import { findSites, type Refusal, type Site } from "./sites.js";
 export interface Module {
   /** Path as in PyTorch, or made from the structure (`layers.0.q_proj`). */
   readonly name: string;
+  /** What the module does in a transformer; undefined if that is not known. */
   readonly role: Role | undefined;
+  /** How the weight is applied. */
   readonly kind: Site["kind"];
+  /** Width of the input. */
   readonly inFeatures: number;
+  /** Width of the output. */
   readonly outFeatures: number;
+  /** The places in the graph at which it is called. */
   readonly sites: readonly Site[];
   /** For Q alone of a packed QKV, and its like: which outputs of the whole weight are this module's. */
   readonly slice?: Slice;
@@ -32,7 +37,9 @@ export interface Slice {
 
 /** Everything in a graph that has a weight matrix. */
 export interface Modules {
+  /** The modules that an adapter can stand beside. */
   readonly modules: readonly Module[];
+  /** Weights that can have no adapter, and why. */
   readonly refusals: readonly (Refusal & { readonly name: string })[];
 }
 

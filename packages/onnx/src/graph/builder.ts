@@ -9,7 +9,9 @@ export type AttributeValue = number | string | readonly number[] | Attribute;
  * this, and `verbs.ts` puts the result into a graph.
  */
 export class GraphBuilder {
+  /** Nodes added so far. */
   readonly nodes: Node[] = [];
+  /** Constants added so far, by name. */
   readonly initializers = new Map<string, Tensor>();
   readonly #prefix: string;
   readonly #isTaken: (name: string) => boolean;

@@ -34,6 +34,7 @@ export const DTYPES = [
   "bool",
   "string",
 ] as const;
+/** Element type of a tensor. */
 export type DType = (typeof DTYPES)[number];
 
 /**
@@ -41,17 +42,22 @@ export type DType = (typeof DTYPES)[number];
  * symbols of the model's inputs (`batch`, `2*seq + past`; see `dim.ts`): the same text is the same size, other text may be.
  */
 export type Dim = number | string;
+/** Size of each dimension. */
 export type Shape = readonly Dim[];
 
 /** The type of a value as far as it is known; `shape` is undefined if even the rank is unknown. */
 export interface TensorType {
+  /** Element type. */
   readonly dtype: DType;
+  /** Size of each dimension; undefined where the rank is not known. */
   readonly shape: Shape | undefined;
 }
 
 /** A graph's input or output; `type` is undefined if the file gives none, or if it is not a tensor. */
 export interface ValueInfo {
+  /** Name of the value. */
   readonly name: string;
+  /** Element type and shape. */
   readonly type: TensorType | undefined;
 }
 
@@ -66,9 +72,13 @@ export type TensorData =
   | { readonly kind: "external"; readonly location: string; readonly offset: number; readonly length: number }
   | { readonly kind: "strings"; readonly strings: readonly Uint8Array[] };
 
+/** A constant tensor. */
 export interface Tensor {
+  /** Element type. */
   readonly dtype: DType;
+  /** Size of each dimension. */
   readonly dims: readonly number[];
+  /** Where its elements are. */
   readonly data: TensorData;
 }
 
@@ -87,6 +97,7 @@ export type Attribute =
   /** Anything else (sparse tensors, type protos), an AttributeProto as it came. */
   | { readonly kind: "opaque"; readonly value: Uint8Array };
 
+/** Attributes of a node, by name. */
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 /**
@@ -108,10 +119,15 @@ export interface Node {
 
 /** Nodes stand in an order in which every value is defined before it is used. */
 export interface Graph {
+  /** Name of the graph. */
   readonly name: string;
+  /** Nodes, each after those whose outputs it takes. */
   readonly nodes: readonly Node[];
+  /** Inputs that a run takes. */
   readonly inputs: readonly ValueInfo[];
+  /** Outputs that a run gives. */
   readonly outputs: readonly ValueInfo[];
+  /** Constant tensors, by name. */
   readonly initializers: ReadonlyMap<string, Tensor>;
   /** Types that the file tells or that inference found, by value. */
   readonly types: ReadonlyMap<string, TensorType>;
@@ -119,22 +135,36 @@ export interface Graph {
 
 /** A function of the model's own, which `passes/` expand before anything else looks at the graph. */
 export interface ModelFunction {
+  /** Name of the function's operator. */
   readonly name: string;
+  /** Domain of the function's operator. */
   readonly domain: string;
+  /** Names of its inputs. */
   readonly inputs: readonly string[];
+  /** Names of its outputs. */
   readonly outputs: readonly string[];
+  /** Names of attributes without a default. */
   readonly attributes: readonly string[];
+  /** Attributes that have a default. */
   readonly defaults: Attributes;
+  /** Its nodes, each after those whose outputs it takes. */
   readonly nodes: readonly Node[];
+  /** Versions of the operator sets that its nodes use, by domain. */
   readonly opsets: ReadonlyMap<string, number>;
 }
 
+/** An ONNX model: its graph, and what goes with it. */
 export interface Model {
+  /** Version of ONNX's file format. */
   readonly irVersion: number;
+  /** The program that wrote the file. */
   readonly producer: string;
   /** Version of each operator set, by domain; "" is the standard one. */
   readonly opsets: ReadonlyMap<string, number>;
+  /** The main graph. */
   readonly graph: Graph;
+  /** Functions of the model's own. */
   readonly functions: readonly ModelFunction[];
+  /** Properties by name. */
   readonly metadata: ReadonlyMap<string, string>;
 }

@@ -4,7 +4,9 @@ import { outerUses, sortNodes, usesOf } from "./order.js";
 
 /** New nodes and constants, as a GraphBuilder collects them. */
 export interface Addition {
+  /** The new nodes. */
   readonly nodes: readonly Node[];
+  /** Constants that the new nodes take, by name. */
   readonly initializers: ReadonlyMap<string, Tensor>;
 }
 

@@ -42,7 +42,9 @@ export interface ModelLearnerReport {
   readonly limited: number;
   /** Updates that `undo` can take back. */
   readonly undoable: number;
+  /** Requests kept for replay, and their bytes; null without replay. */
   readonly replay: { readonly count: number; readonly bytes: number } | null;
+  /** Requests held back, and how often updates were kept and taken back; null without a guard. */
   readonly guard: { readonly held: number; readonly promoted: number; readonly rejected: number } | null;
   /** How much of each module's adapter is in use. */
   readonly capacity: Readonly<Record<string, Capacity>>;
@@ -54,7 +56,9 @@ export interface ModelLearnerReport {
  * `toBytes` saves all of it with the adapter, except the steps that `undo` remembers.
  */
 export class ModelLearner {
+  /** The model that it learns through. */
   readonly model: LoraModel;
+  /** The adapter that learns. */
   readonly adapter: MicroLora;
   readonly #config: SafeguardsConfig;
   readonly #cycle: UpdateCycle<GradientRequest>;
@@ -153,6 +157,7 @@ export class ModelLearner {
     });
   }
 
+  /** What was kept and decided so far. */
   report(): ModelLearnerReport {
     const capacities = this.adapter.config.modules.map(({ module }) => [
       module,

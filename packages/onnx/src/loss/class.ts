@@ -4,6 +4,7 @@ import { floats, type HostTensor, ints, numbersOf } from "../base/host-tensor.js
 import type { Loss, LossRequest } from "./loss.js";
 import { checkLabel } from "./tokens.js";
 
+/** Options of `crossEntropy`. */
 export interface CrossEntropyOptions {
   /** Class of each row, or of each place in front of an output that has another first size; -100 for none. */
   readonly labels: readonly (number | bigint)[] | HostTensor;

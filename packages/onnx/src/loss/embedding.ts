@@ -4,6 +4,7 @@ import { floats, type HostTensor, ints, numbersOf } from "../base/host-tensor.js
 import type { Dim } from "../graph/ir.js";
 import type { Loss, LossGraph, LossRequest, LossSource } from "./loss.js";
 
+/** How embeddings are read from a model's output. */
 export interface EmbeddingOptions {
   /** Output with the hidden states [rows, tokens, width], or one that is pooled already; `last_hidden_state` by default. */
   readonly output?: string;
@@ -15,10 +16,13 @@ export interface EmbeddingOptions {
 
 /** Fixed vectors, row after row, such as the embeddings of documents. */
 export interface Vectors {
+  /** [rows, width], row-major. */
   readonly data: Float32Array;
+  /** [rows, width]. */
   readonly dims: readonly [number, number];
 }
 
+/** Options of `infoNce`. */
 export interface InfoNceOptions extends EmbeddingOptions {
   /** Rows of the batch that are queries. */
   readonly anchors: readonly number[];
@@ -82,13 +86,17 @@ export function infoNce(options: InfoNceOptions): Loss {
   );
 }
 
+/** Options of `triplet`. */
 export interface TripletOptions extends EmbeddingOptions {
   /** Rows of the batch, one of each for a triplet. */
   readonly anchors: readonly number[];
+  /** Row that is to be nearer to each anchor. */
   readonly positives: readonly number[];
+  /** Row that is to be farther from each anchor. */
   readonly negatives: readonly number[];
   /** 0.5 by default. */
   readonly margin?: number;
+  /** Weight of each triplet; 1 by default. */
   readonly weights?: readonly number[];
 }
 
@@ -130,12 +138,15 @@ export function triplet(options: TripletOptions): Loss {
   );
 }
 
+/** Options of `cosine`. */
 export interface CosineOptions extends EmbeddingOptions {
   /** Rows of the batch on either side of a pair. */
   readonly left: readonly number[];
+  /** Rows on the other side of each pair. */
   readonly right: readonly number[];
   /** Cosine wanted for each pair, in [-1, 1]. */
   readonly targets: readonly number[];
+  /** Weight of each pair; 1 by default. */
   readonly weights?: readonly number[];
 }
 

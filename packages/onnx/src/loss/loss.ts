@@ -4,6 +4,7 @@ import type { DType, Shape, TensorType } from "../graph/ir.js";
 
 /** What a loss writes its nodes with. */
 export interface LossGraph {
+  /** Takes the nodes of the loss. */
   readonly builder: GraphBuilder;
   /** Dimensions of an output of the model, names for those that only a run knows; `rank` of them. */
   dimsOf(output: string, rank: number): Shape;
@@ -15,6 +16,7 @@ export interface LossGraph {
 
 /** What a loss sees of the request that it is computed for. */
 export interface LossRequest {
+  /** Inputs of the model. */
   readonly feeds: Readonly<Record<string, HostTensor>>;
   /** Rows of the batch. */
   readonly rows: number;
@@ -36,6 +38,7 @@ export interface LossSource {
 
 /** A scalar function of a model's outputs: a value, whose graph is the same for the same `key`. */
 export interface Loss {
+  /** Tells losses with other graphs apart: equal keys share a derived graph. */
   readonly key: string;
   /** Without it, a request with this loss is left out of saved states. */
   readonly source?: LossSource;

@@ -14,6 +14,7 @@ interface PreferenceOptions extends TokenLabels {
 /** Rows 2 i and 2 i + 1 of the batch are the chosen and the rejected text of pair i. */
 export type DpoOptions = PreferenceOptions;
 
+/** Options of `kto`. */
 export interface KtoOptions extends PreferenceOptions {
   /** Thumbs up or down, by row. */
   readonly desirable: readonly boolean[];
@@ -113,6 +114,7 @@ export function kto(options: KtoOptions): Loss {
   };
 }
 
+/** Options of `klToBase`. */
 export interface KlOptions {
   /** Output with the logits; `logits` by default. */
   readonly output?: string;

@@ -17,6 +17,7 @@ export interface TokenLabels {
   readonly output?: string;
 }
 
+/** Options of `tokenNll`. */
 export interface TokenNllOptions extends TokenLabels {
   /** Of rows [rows] or tokens [rows, tokens]; 1 by default. Reward minus baseline gives REINFORCE (Williams 1992). */
   readonly weights?: Nested;

@@ -20,7 +20,9 @@ const CHUNK = 1 << 20;
 
 /** What a merge finds in a base model: what `LoraModel` has of it too. */
 export interface MergeBase {
+  /** The modules that can be merged into. */
   readonly modules: readonly Module[];
+  /** Tells this base model from others. */
   readonly fingerprint: string;
 }
 
@@ -29,6 +31,7 @@ export type MergeSource = MicroLora | ((base: MergeBase) => readonly LowRankChan
 
 /** What a merge wrote. */
 export interface MergeReport {
+  /** The modules that were merged. */
   readonly modules: readonly MergedModule[];
 }
 

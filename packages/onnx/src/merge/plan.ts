@@ -22,8 +22,11 @@ export interface Change {
 
 /** What became of one module's weight. */
 export interface MergedModule {
+  /** Name of the module. */
   readonly module: string;
+  /** Name of the weight that was changed. */
   readonly weight: string;
+  /** Element type of the weight. */
   readonly dtype: DType;
   /** Length of what rounding to codes changed, over the length of what the adapter changes; 0 for floats. */
   readonly quantisationError: number;

@@ -3,10 +3,15 @@ import type { Module } from "../graft/modules.js";
 
 /** A change to merge into one module: its weight becomes W + scaling A B. A `LoraAdapter` is one. */
 export interface LowRankChange {
+  /** Name of the module. */
   readonly module: string;
+  /** Width of the input. */
   readonly inFeatures: number;
+  /** Width of the output. */
   readonly outFeatures: number;
+  /** Rank of A and B. */
   readonly rank: number;
+  /** The factor of the product. */
   readonly scaling: number;
   /** [rank, inFeatures] */
   readonly loraA: Float32Array;

@@ -10,6 +10,7 @@ type LoraFile = Formats.LoraFile;
 /** An adapter as another program has it: PEFT's two files, one file's bytes, or where these are (a path in Node). */
 export type AdapterSource = Formats.PeftFolder | Uint8Array | URL | string;
 
+/** Options of `LoraModel.loadAdapter`. */
 export interface LoadAdapterOptions {
   /** Format of the bytes; detected from their beginning by default. */
   readonly format?: Formats.ReadableFormatName;
@@ -19,6 +20,7 @@ export interface LoadAdapterOptions {
   readonly learning?: Formats.LearningOptions["learning"];
 }
 
+/** Options of `LoraModel.saveAdapter`. */
 export interface SaveAdapterOptions extends Formats.PeftOptions {
   /** The base model's name, for Python; by default the one that the adapter was loaded with. */
   readonly baseModel?: string;

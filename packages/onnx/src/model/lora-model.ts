@@ -36,7 +36,9 @@ import {
 } from "./options.js";
 import { inTurn } from "./turns.js";
 
+/** What one step of learning did. */
 export interface LearnResult {
+  /** The loss before the step. */
   readonly loss: number;
   /** Length of the whole gradient. */
   readonly gradientNorm: number;
@@ -175,6 +177,7 @@ export class LoraModel implements AsyncDisposable {
    * @throws OnnxError `invalid-argument`; FormatError where the format cannot hold it
    */
   async saveAdapter(adapter: MicroLora, format: "peft", options?: SaveAdapterOptions): Promise<PeftFolder>;
+  /** As above, for a format that is one file. */
   async saveAdapter(adapter: MicroLora, format: FileFormatName, options?: SaveAdapterOptions): Promise<Uint8Array>;
   async saveAdapter(adapter: MicroLora, format: "peft" | FileFormatName, options: SaveAdapterOptions = {}) {
     const { saveAdapter } = await import("./adapter-files.js");
@@ -260,6 +263,7 @@ export class LoraModel implements AsyncDisposable {
     return this.#lifetime.close();
   }
 
+  /** As `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -8,6 +8,7 @@ import type { Feeds } from "../run/feeds.js";
 import type { Ort, OrtSessionOptions } from "../run/ort.js";
 import type { DerivationCache } from "../train/derivation-cache.js";
 
+/** Options of `openModel`. */
 export interface OpenOptions {
   /** `onnxruntime-node` or `onnxruntime-web`. */
   readonly ort: Ort;
@@ -37,12 +38,15 @@ export interface OpenOptions {
 
 /** How much of a file has arrived. */
 export interface FetchProgress {
+  /** Address of the file. */
   readonly url: string;
+  /** Bytes that have arrived. */
   readonly loaded: number;
   /** As the server says; undefined if it does not. */
   readonly total: number | undefined;
 }
 
+/** Options of `LoraModel.run`. */
 export interface RunOptions {
   /** One adapter for every row, or one for each; the base model by default. */
   readonly adapters?: Adapters;
@@ -50,8 +54,11 @@ export interface RunOptions {
   readonly outputs?: readonly string[];
 }
 
+/** A loss and the feeds that it is computed of. */
 export interface GradientRequest {
+  /** Inputs of the model. */
   readonly feeds: Feeds;
+  /** What is to become smaller. */
   readonly loss: Loss;
   /** Rows that are computed at a time, where the loss allows it; as many as memory and cache hold by default. */
   readonly microBatch?: number;
@@ -59,6 +66,7 @@ export interface GradientRequest {
 
 /** Whose gradients are wanted. */
 export interface GradientOptions {
+  /** The adapter whose gradients are wanted, for every row. */
   readonly adapter?: MicroLora;
   /** One for each row. */
   readonly adapters?: readonly (MicroLora | null)[];
@@ -69,6 +77,7 @@ export interface GradientOptions {
   readonly examples?: boolean;
 }
 
+/** Options of `LoraModel.learn`. */
 export interface LearnOptions extends Omit<GradientOptions, "examples"> {
   /** Length of a plain step, instead of the adapter's own optimiser and schedule. */
   readonly learningRate?: number;

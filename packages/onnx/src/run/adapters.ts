@@ -19,6 +19,7 @@ export interface ModuleGradient {
   readonly squares?: { readonly loraA: Float32Array; readonly loraB: Float32Array };
 }
 
+/** Gradients of one adapter, by module. */
 export type AdapterGradients = ReadonlyMap<string, ModuleGradient>;
 
 /**

@@ -3,6 +3,7 @@ import { OnnxError } from "../base/errors.js";
 import { type HostTensor, sizeOf } from "../base/host-tensor.js";
 import type { Dim, DType, Graph, Shape, ValueInfo } from "../graph/ir.js";
 
+/** Tensors by the name of the input that takes them. */
 export type Feeds = Readonly<Record<string, HostTensor>>;
 
 /** What the feeds of a run say of its sizes. */

@@ -22,7 +22,9 @@ export interface ModelFiles {
 
 /** Bytes of a model and of its data files, by the names that the model calls them. */
 export interface ModelBytes {
+  /** Bytes of the `.onnx` file. */
   readonly model: Uint8Array;
+  /** Data files by the location that the model names them by. */
   readonly externalData?: Readonly<Record<string, Uint8Array>>;
 }
 

@@ -11,7 +11,9 @@ import type { Span } from "./memory.js";
  * fails (a full quota, a folder that cannot be written) stops nothing: the graph is derived anew.
  */
 export interface DerivationCache {
+  /** The bytes kept under a key; undefined if there are none. */
   get(key: string): Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** Keeps bytes under a key. */
   set(key: string, bytes: Uint8Array): unknown;
 }
 

@@ -59,7 +59,9 @@ export interface TrainingContext {
   readonly checkLive: () => void;
 }
 
+/** A loss with its gradients. */
 export interface Gradients {
+  /** The loss at the weights of now. */
   readonly loss: number;
   /** By adapter and module. */
   readonly gradients: ReadonlyMap<MicroLora, AdapterGradients>;

@@ -13,18 +13,22 @@ import { type EncoderDecoder, encoderFeeds, type Pairs, targetFeeds } from "./pa
 
 /** The part of a transformers.js model that this package uses: `sessions` is a public record of onnxruntime's sessions. */
 export interface TransformersModel {
+  /** onnxruntime's sessions, by name. */
   sessions: Record<string, unknown>;
 }
 
 /** A transformers.js pipeline, such as `feature-extraction` or `text-generation`. */
 export interface TransformersPipeline {
+  /** The model that the pipeline runs. */
   readonly model: TransformersModel;
+  /** What turns texts into tensors. */
   readonly tokenizer?: Tokenizer;
 }
 
 /** What turns texts into tensors: a transformers.js tokenizer. */
 type Tokenizer = (texts: string | string[], options: Readonly<Record<string, unknown>>) => unknown;
 
+/** Options of `attach`. */
 export interface AttachOptions {
   /** Who serves the rows of each call; the base model by default. */
   readonly adapters?: Adapters;
@@ -156,6 +160,7 @@ export class Attachment implements Disposable {
     this.#host.sessions[this.#name] = this.#original;
   }
 
+  /** As `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

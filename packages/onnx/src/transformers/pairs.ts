@@ -12,6 +12,7 @@ export interface EncoderDecoder {
 
 /** Texts as feeds of a decoder, and as labels: -100 where a text is padded. */
 export interface Pairs {
+  /** Inputs of the decoder. */
   readonly feeds: Feeds;
   /** Where they are predicted: `tokenNll({ labels, shifted: true })`. */
   readonly labels: HostTensor;

@@ -21,7 +21,9 @@ export type SearchErrorCode =
 
 /** The error of this package. Its message reads "where: problem. Remedy." */
 export class SearchError extends MicroLoraError {
+  /** Name of the error's class. */
   override readonly name = "SearchError";
+  /** The reason, a literal that a caller may switch on. */
   declare readonly code: SearchErrorCode;
 
   /**

@@ -6,6 +6,7 @@ import type { UserConfig } from "../users/search-user.js";
 import type { SearchDocument } from "./documents.js";
 import type { SearchIndex } from "./search-index.js";
 
+/** Options of `PersonalSearch.create`. */
 export interface PersonalSearchOptions<Id extends DocumentId, Payload, Filter> {
   /** What is searched; none by default. */
   readonly documents?: Iterable<SearchDocument<Id, Payload>>;
@@ -29,6 +30,7 @@ export interface PersonalSearchOptions<Id extends DocumentId, Payload, Filter> {
   readonly newId?: () => string;
 }
 
+/** How one search is done. */
 export interface SearchRequest<Filter> {
   /** Whose search it is; `default` by default, which is right where there is one user. */
   readonly user?: string;

@@ -5,6 +5,7 @@ import { floatsOf } from "../embedder/embedder.js";
 import { openUsers, portableRuntime, type SearchUser, type UserConfig } from "../users/search-user.js";
 import { type Learned, randomId } from "./options.js";
 
+/** Options of `PersonalQueries.create`. */
 export interface PersonalQueriesOptions {
   /** Width of the embeddings. */
   readonly dimensions: number;
@@ -61,6 +62,7 @@ const OPTIONS = Object.keys({
  * as they are; a query is moved to what its user means by it, and its raw embedding is kept by id until feedback comes.
  */
 export class PersonalQueries {
+  /** Width of the embeddings. */
   readonly dimensions: number;
   readonly #pool: Pool<SearchUser>;
   readonly #store: Store;
@@ -78,7 +80,10 @@ export class PersonalQueries {
     this.#remember = options.remember ?? 1000;
   }
 
-  /** @throws SearchError `invalid-argument`; MicroLoraError `invalid-config` for a width or a setting that cannot be */
+  /**
+   * Makes the personal queries of a service, whose users live in one store.
+   * @throws SearchError `invalid-argument`; MicroLoraError `invalid-config` for a width or a setting that cannot be
+   */
   static async create(options: PersonalQueriesOptions): Promise<PersonalQueries> {
     checkOptions(options, OPTIONS, "options");
     const { dimensions, fingerprint, store = openMemoryStore(), learning, memoryBytes, tenant, remember } = options;

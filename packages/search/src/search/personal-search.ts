@@ -235,6 +235,7 @@ export class PersonalSearch<Id extends DocumentId = string, Payload = unknown, F
     if (ownsIndex && index instanceof EmbeddingIndex) index.close();
   }
 
+  /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -5,6 +5,7 @@ import { ServiceError } from "../base/errors.js";
 
 /** What a key may do. */
 export const SCOPES = ["read", "feedback", "admin"] as const;
+/** What a key permits. */
 export type Scope = (typeof SCOPES)[number];
 
 /** Who sends a request. */
@@ -17,8 +18,11 @@ export interface Caller {
 
 /** A key as the file has it; the secret itself is nowhere. */
 export interface StoredKey {
+  /** Name of the key, which its token carries. */
   readonly id: string;
+  /** The tenant that the key belongs to. */
   readonly tenant: string;
+  /** What the key permits. */
   readonly scopes: readonly Scope[];
   /** SHA-256 of the secret, in hex. A secret has 256 random bits, so that a slow hash would add nothing. */
   readonly hash: string;
@@ -47,6 +51,7 @@ export class Keys {
     this.#reload();
   }
 
+  /** All keys, read from the file again. */
   list(): readonly StoredKey[] {
     this.#lookedAt = Number.NEGATIVE_INFINITY;
     this.#reload();
@@ -72,7 +77,7 @@ export class Keys {
     return `${PREFIX}_${id}_${secret}`;
   }
 
-  /** @returns whether it was there */
+  /** Removes a key; whether it was there. @returns whether it was there */
   async remove(id: string): Promise<boolean> {
     const rest = this.list().filter((key) => key.id !== id);
     if (rest.length === this.#keys.size) return false;

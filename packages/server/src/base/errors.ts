@@ -60,7 +60,9 @@ const STATUS: { readonly [K in ServiceErrorCode]: number } = {
 
 /** The error of the service. Its message reads "where: problem. Remedy." */
 export class ServiceError extends MicroLoraError {
+  /** Name of the error's class. */
   override readonly name = "ServiceError";
+  /** The reason, a literal that a caller may switch on. */
   declare readonly code: ServiceErrorCode;
   /** Seconds after which it makes sense to try again. */
   readonly retryAfter: number | undefined;
@@ -81,6 +83,7 @@ export class ServiceError extends MicroLoraError {
     this.retryAfter = retryAfter;
   }
 
+  /** The HTTP status that goes with the code. */
   get status(): number {
     return STATUS[this.code];
   }

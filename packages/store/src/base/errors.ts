@@ -37,7 +37,9 @@ export type StoreErrorCode =
 
 /** The error of stores and pools. Its message reads "where: problem. Remedy." */
 export class StoreError extends MicroLoraError {
+  /** Name of the error's class. */
   override readonly name = "StoreError";
+  /** The reason, a literal that a caller may switch on. */
   declare readonly code: StoreErrorCode;
 
   /**

@@ -9,7 +9,9 @@ export type UserId = string & { readonly [brand]: "user" };
 
 /** One user of one tenant. */
 export interface UserKey {
+  /** The tenant whose user it is. */
   readonly tenant: TenantId;
+  /** The user's name within the tenant. */
   readonly user: UserId;
 }
 

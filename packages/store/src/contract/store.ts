@@ -23,6 +23,7 @@ export interface EventContent {
 
 /** An event on its way into the log. */
 export interface NewEvent extends EventContent {
+  /** The user whose event it is. */
   readonly key: UserKey;
   /** The seq of the state that it was prepared on; the event becomes the next one, or conflicts. */
   readonly expectedSeq: number;
@@ -36,8 +37,11 @@ export interface StoredEvent extends EventContent {
 
 /** An id that is in the log already. */
 export interface Duplicate {
+  /** Tells a duplicate from an event that was taken. */
   readonly status: "duplicate";
+  /** The user whose log has the id. */
   readonly user: UserId;
+  /** The event's place in the user's log. */
   readonly seq: number;
   /** Whether user and source are the same too; if not, two events have one id. */
   readonly same: boolean;
@@ -58,7 +62,9 @@ export type AppendOutcome =
 
 /** The state of a user after `seq` events. */
 export interface Snapshot {
+  /** The number of events that the state has seen. */
   readonly seq: number;
+  /** The state as bytes. */
   readonly bytes: Uint8Array;
 }
 
@@ -74,6 +80,7 @@ export interface LoadedUser {
   readonly events: readonly StoredEvent[];
 }
 
+/** What `Store.load` reads. */
 export interface LoadOptions {
   /** Load the state as it was after this event; by default, after the last. */
   readonly at?: number;
@@ -83,13 +90,17 @@ export interface LoadOptions {
 
 /** Facts about a user that need no replay. */
 export interface UserSummary {
+  /** The user's name within the tenant. */
   readonly user: UserId;
+  /** The number of events that the state has seen. */
   readonly seq: number;
   /** When the last event was received, in milliseconds since 1970. */
   readonly updated: number;
 }
 
+/** Some users of a tenant. */
 export interface UserPage {
+  /** The users, in the order of their names. */
   readonly users: readonly UserSummary[];
   /** Where the next page begins; null after the last. */
   readonly cursor: string | null;
@@ -101,12 +112,15 @@ export interface ErasureReceipt {
   readonly existed: boolean;
   /** The seq at which the log stays closed: nothing that was prepared before can be appended any more. */
   readonly seq: number;
+  /** Events that were removed. */
   readonly events: number;
+  /** Snapshots that were removed. */
   readonly snapshots: number;
   /** What may hold bytes of the user still, and until when, in words; empty where nothing does. */
   readonly remains: readonly string[];
 }
 
+/** What a compaction may remove. */
 export interface CompactOptions {
   /** Events received before this time may go, in milliseconds since 1970, once two snapshots make them unnecessary. */
   readonly eventsBefore: number;
@@ -114,8 +128,11 @@ export interface CompactOptions {
   readonly idsBefore: number;
 }
 
+/** What a compaction removed. */
 export interface Compacted {
+  /** Events that were removed. */
   readonly events: number;
+  /** Ids that were removed. */
   readonly ids: number;
 }
 

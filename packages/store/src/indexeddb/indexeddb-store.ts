@@ -21,6 +21,7 @@ import { sealEvent, sealSnapshot, unseal } from "./seals.js";
 import { change, type Database, openTables, storeErrorOf, TABLE_NAMES, type UserRow } from "./tables.js";
 import { findUser, nameHashOf, pageOf, snapshotsOf } from "./users.js";
 
+/** Options of the IndexedDB store. */
 export interface IndexedDbOptions {
   /** Whether to wait for the tab that has the store open; by default the second tab is refused. */
   readonly wait?: boolean;

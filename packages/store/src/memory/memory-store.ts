@@ -48,6 +48,7 @@ export interface MemoryContents {
 /** Places that memory stores are opened at, by name; `backup` makes new ones. */
 export type MemoryPlaces = Map<string, MemoryContents>;
 
+/** Options of a `MemoryStore`. */
 export interface MemoryStoreOptions {
   /** Where contents are kept; by default they end with the store. */
   readonly places?: MemoryPlaces;

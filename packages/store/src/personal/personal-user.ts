@@ -13,6 +13,7 @@ import type { TurnEvent } from "../pool/turn.js";
 
 /** What changes a person's state; the log holds a payload of one of these kinds in each event. */
 export const PERSONAL_KINDS = ["learn", "consolidate", "state"] as const;
+/** One of `PERSONAL_KINDS`. */
 export type PersonalKind = (typeof PERSONAL_KINDS)[number];
 
 /** The version of the payloads, which each event names. */
@@ -26,6 +27,7 @@ const OBJECT_BYTES = 4096;
 
 const NOTHING = new Uint8Array(0);
 
+/** Options of the `Personalizer` of each user, who all live in one runtime. */
 export type PersonalUserConfig = PersonalizerConfig & { readonly runtime: Runtime };
 
 /** A `Personalizer` as the state of a pool: it is folded from prepared feedback. */
@@ -45,6 +47,7 @@ export class PersonalUser implements UserState {
     return this.#personalizer;
   }
 
+  /** Bytes that the state takes in memory. */
   get byteLength(): number {
     const { clicks } = this.#personalizer;
     if (this.#measured.clicks !== clicks) {
@@ -69,6 +72,7 @@ export class PersonalUser implements UserState {
     return { kind: "state", payload: bytes };
   }
 
+  /** Applies one event of the log. @throws MicroLoraError as `Personalizer.learn`; the state has not changed then */
   apply({ kind, payload }: Step): void {
     if (!Object.hasOwn(APPLY, kind)) {
       throw new MicroLoraError("unsupported-version", "event", `has the kind ${kind}`, "Use the version that wrote it");
@@ -84,10 +88,12 @@ export class PersonalUser implements UserState {
     this.#measured = { clicks: -1, bytes: 0 };
   }
 
+  /** The state as a snapshot. */
   toBytes(): Uint8Array {
     return this.#personalizer.toBytes();
   }
 
+  /** Frees the memory. */
   close(): void {
     this.#personalizer.close();
   }

@@ -12,8 +12,11 @@ export interface FoldOptions<State extends UserState> {
   makeRoom(): boolean;
 }
 
+/** A state, and what it was made from. */
 export interface Folded<State extends UserState> {
+  /** The user's state. */
   readonly state: State;
+  /** The number of events that the state has seen. */
   readonly seq: number;
   /** The seq of the snapshot that it came from. */
   readonly snapshotSeq: number;

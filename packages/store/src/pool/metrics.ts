@@ -14,7 +14,9 @@ export interface PoolMetrics {
   committedEvents: number;
   /** Users who were removed from memory. */
   evictions: number;
+  /** Snapshots that were written. */
   snapshots: number;
+  /** Snapshots that could not be written. */
   failedSnapshots: number;
   /** Turns that ran again, since an event was a duplicate or the store was ahead. */
   reruns: number;

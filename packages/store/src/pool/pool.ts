@@ -7,8 +7,11 @@ import { noMetrics, type PoolMetrics } from "./metrics.js";
 import type { CreateState, UserState } from "./state.js";
 import type { Turn } from "./turn.js";
 
+/** Options of a `Pool`. */
 export interface PoolOptions<State extends UserState> {
+  /** Where users' states live. */
   readonly store: Store;
+  /** Makes the state of a new user, or one from a snapshot. */
   readonly create: CreateState<State>;
   /** Bytes that the users in memory may take; above it, those who were used least recently leave. */
   readonly memoryBytes: number;
@@ -35,6 +38,7 @@ export interface PoolOptions<State extends UserState> {
   readonly delay?: (ms: number) => Promise<void>;
 }
 
+/** How a turn begins. */
 export interface TurnOptions {
   /** The version that the state must have seen: read your own feedback, also across processes. */
   readonly minVersion?: number;
@@ -119,6 +123,7 @@ export class Pool<State extends UserState> {
     return receipt;
   }
 
+  /** What was counted so far. */
   metrics(): Readonly<PoolMetrics> {
     let pinnedUsers = 0;
     for (const user of this.#users.values()) if (user.isPinned) pinnedUsers++;

@@ -17,6 +17,7 @@ export type Committed =
 
 /** One user, for as long as a function runs. No other turn of this user runs in between. */
 export interface Turn<State extends UserState> {
+  /** The user whose turn it is. */
   readonly key: UserKey;
   /** The user's state; changes go through `commit`. */
   readonly state: State;

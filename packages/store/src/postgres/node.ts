@@ -10,6 +10,7 @@ import { statementsOf, TABLES } from "./statements.js";
 
 export type { PostgresStore } from "./postgres-store.js";
 
+/** Options of the PostgreSQL store. */
 export interface PostgresOptions {
   /** The schema that holds the tables; it is made if it is not there. `microlora` by default. */
   readonly schema?: string;

@@ -63,6 +63,7 @@ export class PostgresStore implements Store {
     this.#append = new Append(parts.connections, parts.statements, parts.hashes);
   }
 
+  /** As `Store.append`. */
   async append(batch: readonly NewEvent[]): Promise<AppendOutcome[]> {
     this.#checkOpen();
     checkBatch(batch);
@@ -87,10 +88,12 @@ export class PostgresStore implements Store {
     this.#sending = null;
   }
 
+  /** As `Store.find`. */
   find(key: UserKey, id: string, source: Uint8Array): Promise<Taken | null> {
     return this.#do(() => this.#append.find(key, id, source));
   }
 
+  /** As `Store.load`. */
   load(key: UserKey, { at, snapshotBefore = LAST }: LoadOptions = {}): Promise<LoadedUser> {
     return this.#do(async () => {
       const person = this.#parts.hashes.person(key);
@@ -126,10 +129,12 @@ export class PostgresStore implements Store {
       : corrupt(`user ${key.user}`, `events from ${first} on are missing`);
   }
 
+  /** As `Store.head`. */
   head(key: UserKey): Promise<number> {
     return this.#do(async () => Number((await this.#query("head", [this.#parts.hashes.person(key)]))[0]?.seq ?? 0));
   }
 
+  /** As `Store.snapshot`. */
   async snapshot(key: UserKey, seq: number, bytes: Uint8Array): Promise<boolean> {
     this.#checkOpen();
     checkSeq(seq, "seq");
@@ -140,6 +145,7 @@ export class PostgresStore implements Store {
     });
   }
 
+  /** As `Store.erase`. */
   erase(key: UserKey): Promise<ErasureReceipt> {
     return this.#do(async () => {
       const person = this.#parts.hashes.person(key);
@@ -159,6 +165,7 @@ export class PostgresStore implements Store {
     });
   }
 
+  /** As `Store.export`. */
   async *export(key: UserKey): AsyncIterable<StoredEvent> {
     const person = this.#parts.hashes.person(key);
     for (let next = 1; ; ) {
@@ -170,6 +177,7 @@ export class PostgresStore implements Store {
     }
   }
 
+  /** As `Store.users`. */
   users(tenant: TenantId, page: { cursor?: string; limit?: number } = {}): Promise<UserPage> {
     return this.#do(async () => {
       const limit = pageSize(page.limit);
@@ -181,6 +189,7 @@ export class PostgresStore implements Store {
     });
   }
 
+  /** As `Store.compact`. */
   compact({ eventsBefore, idsBefore }: CompactOptions): Promise<Compacted> {
     return this.#do(async () => {
       checkTime(eventsBefore, "eventsBefore");
@@ -199,10 +208,12 @@ export class PostgresStore implements Store {
     });
   }
 
+  /** As `Store.backup`. */
   backup(to: string): Promise<void> {
     return this.#do(() => this.#parts.connections.use((client) => this.#parts.backup(client, to)));
   }
 
+  /** As `Store.close`. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

@@ -40,7 +40,10 @@ export class SqliteStore implements Store {
   readonly #commits: GroupCommit;
   #closed = false;
 
-  /** @throws StoreError `in-use`, `not-a-store`, `unsupported-version`, `corrupt-store`, `lost-commits`, `io-error`, `disk-full` */
+  /**
+   * Opens the store in a database.
+   * @throws StoreError `in-use`, `not-a-store`, `unsupported-version`, `corrupt-store`, `lost-commits`, `io-error`, `disk-full`
+   */
   static open(parts: SqliteParts): SqliteStore {
     try {
       return new SqliteStore(parts);
@@ -75,6 +78,7 @@ export class SqliteStore implements Store {
     if (this.#tally.ids <= VERIFIED_AT_START) this.#tally.compare("ids", this.#ids.verify());
   }
 
+  /** As `Store.append`. */
   append(batch: readonly NewEvent[]): Promise<AppendOutcome[]> {
     return this.#change(() => {
       checkBatch(batch);
@@ -119,10 +123,12 @@ export class SqliteStore implements Store {
     return this.#people.create(key, start);
   }
 
+  /** As `Store.find`. */
   find(key: UserKey, id: string, source: Uint8Array): Promise<Duplicate | { readonly status: "erased" } | null> {
     return this.#read(() => this.#ids.find(key, id, source));
   }
 
+  /** As `Store.load`. */
   load(key: UserKey, options: LoadOptions = {}): Promise<LoadedUser> {
     return this.#read(() => {
       const { row, start } = this.#people.find(key);
@@ -155,6 +161,7 @@ export class SqliteStore implements Store {
       : corrupt(nameOf(key), `events from ${first} on are missing`);
   }
 
+  /** As `Store.snapshot`. */
   snapshot(key: UserKey, seq: number, bytes: Uint8Array): Promise<boolean> {
     return this.#change(() => {
       checkSeq(seq, "seq");
@@ -167,6 +174,7 @@ export class SqliteStore implements Store {
     });
   }
 
+  /** As `Store.erase`. */
   async erase(key: UserKey): Promise<ErasureReceipt> {
     const erased = await this.#change(() => () => {
       const { row, start } = this.#people.find(key);
@@ -188,6 +196,7 @@ export class SqliteStore implements Store {
       : ["the write-ahead log, until the backup that is under way is done and something is erased"];
   }
 
+  /** As `Store.export`. */
   async *export(key: UserKey): AsyncIterable<StoredEvent> {
     let next = 1;
     for (;;) {
@@ -201,6 +210,7 @@ export class SqliteStore implements Store {
     }
   }
 
+  /** As `Store.users`. */
   users(tenant: TenantId, page: { cursor?: string; limit?: number } = {}): Promise<UserPage> {
     return this.#read(() => {
       const limit = pageSize(page.limit);
@@ -210,6 +220,7 @@ export class SqliteStore implements Store {
     });
   }
 
+  /** As `Store.compact`. */
   async compact({ eventsBefore, idsBefore }: CompactOptions): Promise<Compacted> {
     checkTime(eventsBefore, "eventsBefore");
     checkTime(idsBefore, "idsBefore");
@@ -233,6 +244,7 @@ export class SqliteStore implements Store {
     return this.#log.remove(row, (this.#log.firstSince(row, older.seq, before) ?? older.seq + 1) - 1);
   }
 
+  /** As `Store.backup`. */
   async backup(to: string): Promise<void> {
     this.#checkOpen();
     try {
@@ -278,6 +290,7 @@ export class SqliteStore implements Store {
       throw corrupt(nameOf(key), `events from ${first} on are missing`);
   }
 
+  /** As `Store.close`. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#commits.close();

@@ -7,7 +7,9 @@ import type { GradientRows } from "./gradient-rows.js";
 
 /** A choice of how to learn, as a checkpoint keeps it: a name, and numbers. */
 export interface Method {
+  /** Name by which a checkpoint finds the method again. */
   readonly name: string;
+  /** Its settings, finite numbers by name. */
   readonly settings: Readonly<Record<string, number>>;
 }
 
@@ -40,6 +42,7 @@ export interface MethodHost {
 
 /** Makes a step of a gradient; its state lies in the adapter's blocks, so that it is saved and restored with them. */
 export interface Optimizer extends WithCode<"optimizer", Optimizer>, WithState {
+  /** The stepper for one adapter, over its memory. */
   bind(host: MethodHost): Stepper;
 }
 
@@ -57,6 +60,7 @@ export interface Stepper {
 
 /** Holds on to what was learned; its state lies in the adapter's blocks. */
 export interface EwcMethod extends WithCode<"ewc", EwcMethod>, WithState {
+  /** The rule for one adapter, over its memory. */
   bind(host: MethodHost): EwcRule;
 }
 
@@ -107,6 +111,7 @@ export interface Schedule extends WithCode<"schedule", Schedule> {
   factorAt(update: number): number;
 }
 
+/** A method of any kind, as `methods` of `LoadOptions` takes them. */
 export type AnyMethod = Optimizer | EwcMethod | Schedule;
 
 /** The code of an adapter's methods; null where it is built in. */

@@ -21,6 +21,7 @@ export interface ChoiceFeedback<Item = Float32Array> {
 export interface RatingFeedback<Item = Float32Array> {
   /** Thumbs up 1, down -1, and anything between; 0 teaches nothing. */
   readonly rating: number;
+  /** The item that was rated. */
   readonly item: Item;
 }
 

@@ -2,6 +2,7 @@ import { BinaryReader } from "@bufbuild/protobuf/wire";
 
 /** The bytes of a model file, in memory or on a disk. */
 export interface ByteSource {
+  /** Number of bytes. */
   readonly length: number;
   /** Whether `read` gives views of memory that is there anyway. */
   readonly isInMemory: boolean;
