@@ -69,7 +69,7 @@ export function dotRow({ data, cols }: Matrix, i: number, b: Float64Array): numb
   return s0 + s1 + s2 + s3;
 }
 
-/** A vector scaled to length 1; zeros stay zeros. */
+/** Scales a vector to length 1, in place; zeros stay zeros. */
 export function toUnit(vector: Float32Array): Float32Array {
   const norm = Math.sqrt(dot(vector, vector)) || 1;
   for (let i = 0; i < vector.length; i++) vector[i]! /= norm;
