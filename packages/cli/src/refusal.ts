@@ -1,6 +1,3 @@
-import { ChatError } from "@microlora/chat";
-import { FormatError } from "@microlora/formats";
-import { OnnxError } from "@microlora/onnx";
 import { MicroLoraError } from "microlora";
 import { UsageError } from "./usage-error.js";
 
@@ -17,7 +14,7 @@ export class Refusal extends Error {
   }
 }
 
-const OURS = [UsageError, MicroLoraError, FormatError, OnnxError, ChatError];
+const OURS = [UsageError, MicroLoraError];
 
 /** An error that says all that its reader needs, as that; undefined for one of which the stack is wanted. */
 export function refusalOf(error: unknown): Refusal | undefined {

@@ -1,3 +1,5 @@
+import { MicroLoraError } from "microlora";
+
 /** Every reason for which this package refuses something; a caller may switch on it. */
 export type ChatErrorCode =
   | "aborted"
@@ -12,7 +14,7 @@ export type ChatErrorCode =
   | "wrong-model";
 
 /** The one error this package throws: a literal `code`, `where` it happened, and a message that says what to do. */
-export class ChatError extends Error {
+export class ChatError extends MicroLoraError {
   /** Name of the error's class. */
   override readonly name = "ChatError";
 
@@ -24,13 +26,12 @@ export class ChatError extends Error {
    */
   constructor(
     /** The reason, a literal that a caller may switch on. */
-    readonly code: ChatErrorCode,
-    /** The argument or file that was refused. */
-    readonly where: string,
+    override readonly code: ChatErrorCode,
+    where: string,
     problem: string,
     remedy: string,
     options?: ErrorOptions,
   ) {
-    super(`${where}: ${problem}. ${remedy}.`, options);
+    super(code, where, problem, remedy, options);
   }
 }
