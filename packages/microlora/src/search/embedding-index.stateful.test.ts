@@ -100,6 +100,8 @@ async function step(
   const before = index.toBytes();
   if (each.do === "reload") {
     const twin = await EmbeddingIndex.fromBytes<number, number>(before, { runtime: elsewhere });
+    using same = EmbeddingIndex.fromBytesSync<number, number>(before, { runtime: elsewhere });
+    expect(Buffer.compare(same.toBytes(), twin.toBytes())).toBe(0);
     expect(twin.toBytes()).toEqual(before);
     const query = floats(N, 77);
     expect(twin.search(query, 5).map((hit) => hit.id)).toEqual(index.search(query, 5).map((hit) => hit.id));

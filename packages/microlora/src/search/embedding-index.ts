@@ -136,11 +136,19 @@ export class EmbeddingIndex<Id extends DocumentId = DocumentId, Payload = unknow
     bytes: Uint8Array,
     options: Omit<IndexOptions, "dimensions"> = {},
   ): Promise<EmbeddingIndex<Id, Payload>> {
-    const { documents, dimensions, baseModel, margin } = decodeIndex<Id, Payload>(bytes, options.embedder);
-    const fingerprint = options.embedder?.fingerprint ?? baseModel;
-    const embedder = { dimensions, ...(fingerprint !== null && { fingerprint }) };
-    const entries = documents as readonly IndexEntry<Id, Payload>[];
+    const { entries, embedder, margin } = savedIn<Id, Payload>(bytes, options);
     const index = await EmbeddingIndex.create<Id, Payload>(entries, { ...options, embedder });
+    index.#margin = margin;
+    return index;
+  }
+
+  /** The same as {@link fromBytes} at once, with a runtime at hand. @throws MicroLoraError as `fromBytes` */
+  static fromBytesSync<Id extends DocumentId, Payload = unknown>(
+    bytes: Uint8Array,
+    options: Omit<IndexOptions, "dimensions"> & { readonly runtime: Runtime },
+  ): EmbeddingIndex<Id, Payload> {
+    const { entries, embedder, margin } = savedIn<Id, Payload>(bytes, options);
+    const index = EmbeddingIndex.createSync<Id, Payload>(entries, { ...options, embedder });
     index.#margin = margin;
     return index;
   }
@@ -428,6 +436,14 @@ export class EmbeddingIndex<Id extends DocumentId = DocumentId, Payload = unknow
   #checkLive(): void {
     if (this.#closed) throw refusal("disposed", "index", "it was closed", "Create it again");
   }
+}
+
+/** What a saved index holds, and the embedder that it was made with or is opened with. */
+function savedIn<Id extends DocumentId, Payload>(bytes: Uint8Array, options: Omit<IndexOptions, "dimensions">) {
+  const { documents, dimensions, baseModel, margin } = decodeIndex<Id, Payload>(bytes, options?.embedder);
+  const fingerprint = options?.embedder?.fingerprint ?? baseModel;
+  const embedder = { dimensions, ...(fingerprint !== null && { fingerprint }) };
+  return { entries: documents as readonly IndexEntry<Id, Payload>[], embedder, margin };
 }
 
 const NO_BONUSES: ReadonlyMap<DocumentId, number> = new Map();
