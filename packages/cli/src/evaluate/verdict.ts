@@ -107,7 +107,7 @@ function costs({ rows, someoneElse, drift, facts, measure }: Found): string[] {
   }
   findings.push(`On somebody else's choices, as on a shared account, the change is ${intervalOf(someoneElse)}.`);
   const last = drift.at(-1)!;
-  const caught = drift.find(({ behind }) => behind.high >= 0);
+  const caught = drift.find((_, k) => drift.slice(k).every(({ behind }) => behind.high >= 0));
   findings.push(
     caught === undefined
       ? `After a change of taste, an old state is ${intervalOf(last.behind)} from a fresh one after ${last.choices} choices.`
