@@ -49,7 +49,7 @@ export async function filmProblem(options: FilmOptions): Promise<Problem> {
       if (asked < 0) continue;
       const query = row(ask === "genre" ? genres : items, asked);
       const shown = whole ? null : candidates(items.rows, film, own, random);
-      choices.push({ query, chosen: film, shown, topic, ...(ratings && { rating: (stars - 3) / 2 }) });
+      choices.push({ query, chosen: film, shown, topic, ...(ratings && { rating: ratingOf(stars) }) });
     }
     return { split, choices };
   });
@@ -95,4 +95,9 @@ export function candidates(n: number, chosen: number, own: ReadonlySet<number>, 
     if (i !== chosen && !own.has(i)) shown.add(i);
   }
   return Int32Array.from(shuffle([chosen, ...shown], random));
+}
+
+/** Stars as a rating in [-1, 1], as the library has it: half a star is as bad as one. */
+function ratingOf(stars: number): number {
+  return Math.max(-1, (stars - 3) / 2);
 }
