@@ -28,7 +28,7 @@ const ALGORITHMS = [
   "EdDSA",
   "Ed25519",
 ];
-/** Errors that say nothing of the token: no answer in time, or one that is no key set. */
+/** Errors that say nothing of the token: the answer did not come in time, or holds no key set. */
 const FETCH_CODES = new Set(["ERR_JWKS_TIMEOUT", "ERR_JOSE_GENERIC", "ERR_JWKS_INVALID"]);
 /** Clocks of two machines differ by so many seconds at most. */
 const CLOCK_TOLERANCE = 10;

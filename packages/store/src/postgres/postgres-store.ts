@@ -16,6 +16,7 @@ import type {
   StoredEvent,
   UserPage,
 } from "../contract/store.js";
+import { isWhole } from "../contract/whole.js";
 import { Append, type Taken } from "./append.js";
 import { Collision, type Connections, type Row } from "./connections.js";
 import { eventCrc, type Hashes, snapshotCrc } from "./hashes.js";
@@ -260,10 +261,6 @@ function countOf(waiting: readonly Waiting[]): number {
     if (i > 0 && (events > MAX_EVENTS || bytes > MAX_COMMIT_BYTES)) return i;
   }
   return waiting.length;
-}
-
-function isWhole(events: readonly StoredEvent[], first: number, last: number): boolean {
-  return events.length === last - first + 1 && events.every(({ seq }, i) => seq === first + i);
 }
 
 /** @returns the error of one whose bytes changed */

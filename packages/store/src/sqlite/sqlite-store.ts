@@ -17,6 +17,7 @@ import type {
   StoredEvent,
   UserPage,
 } from "../contract/store.js";
+import { isWhole } from "../contract/whole.js";
 import type { SqliteParts } from "./driver.js";
 import { EventIds } from "./event-ids.js";
 import { EventLog } from "./event-log.js";
@@ -318,10 +319,6 @@ export class SqliteStore implements Store {
   #checkOpen(): void {
     if (this.#closed) throw refuseClosed();
   }
-}
-
-function isWhole(events: readonly StoredEvent[], first: number, last: number): boolean {
-  return events.length === last - first + 1 && events.every(({ seq }, i) => seq === first + i);
 }
 
 function take<Value>(values: Iterable<Value>, count: number): Value[] {
